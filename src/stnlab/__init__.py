@@ -1,0 +1,1 @@
+"""stnlab: spatial transformer networks, reproduced and extended."""

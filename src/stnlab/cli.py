@@ -1,0 +1,91 @@
+"""The command line: Hydra's, with its errors in plain words and a help that explains the groups."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+from stnlab.config.compose import CONF_DIR, explain, from_hydra, wants_stack_trace
+from stnlab.errors import UserError
+
+_TRAIN_HELP = """\
+train.py: fit, validate and test one run, and leave a complete run folder.
+
+  python train.py                                  stn on rot90, seed 0
+  python train.py dataset=RTS model=cnn seed=3
+  python train.py dataset=same-image model=multi-stn init=left-right padding=border
+  python train.py trainer.max_epochs=1 trainer.limit_train_batches=0.1 name=quick
+
+The run folder is outputs/<name>/<cell>/seed=<n>, for example
+outputs/rot90/stn-identity-zeros/seed=0. A complete run is not run again; an interrupted one goes on
+from its last epoch. View it with: tensorboard --logdir outputs
+
+Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
+{groups}
+Every other key is set as KEY=VALUE, for example seed=1, dataset.val_size=0, optimizer.lr=0.0005,
+num_threads=2, distortion.backend=pil, overwrite=true.
+
+  --cfg job           print the resolved config and stop
+  --multirun, -m      run every combination: python train.py -m model=cnn,stn seed=0,1
+  --shell-completion  shell completion, for example: eval "$(python train.py -sc install=bash)"
+  --hydra-help        Hydra's own options
+HYDRA_FULL_ERROR=1 in the environment shows stack traces.
+"""
+
+
+def train_main() -> int:
+    """The command ``train.py``; returns the exit status."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(_TRAIN_HELP.format(groups=_describe_groups()), end="")
+        return 0
+    return _run_hydra("train", _train)
+
+
+def _train(composed: DictConfig) -> None:
+    config = from_hydra(composed)
+    from rich.console import Console
+
+    from stnlab.run import train  # after the config is known to be good: its imports take seconds
+    from stnlab.run.summary import print_outcome
+
+    console = Console(highlight=False)
+    print_outcome(console, train(config, console))
+
+
+def _run_hydra(config_name: str, job: Callable[[DictConfig], None]) -> int:
+    """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
+    import os
+
+    traces = wants_stack_trace()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
+    command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
+    try:
+        command(job)()
+    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
+        if traces:
+            raise
+        told = error if isinstance(error, UserError) else explain(error)
+        print(f"error: {told}", file=sys.stderr)
+        return told.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _describe_groups() -> str:
+    """Each group's options with the first comment line of their files."""
+    lines = []
+    for group in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
+        lines.append(f"  {group.name}")
+        for option in sorted(group.glob("*.yaml")):
+            lines.append(f"    {option.stem:<14} {_first_comment(option)}")
+    return "\n".join(lines) + "\n"
+
+
+def _first_comment(path: Path) -> str:
+    first = path.read_text(encoding="utf-8").splitlines()[0]
+    return first.lstrip("# ")

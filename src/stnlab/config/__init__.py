@@ -1,0 +1,18 @@
+"""Typed configs: the schema, how Hydra fills it, and the rules it must keep."""
+
+from stnlab.config.compose import CONF_DIR, PROJECT_DIR, compose, from_hydra
+from stnlab.config.identity import cell, differing_keys, folder, identity, to_plain
+from stnlab.config.schema import ExperimentConfig
+
+__all__ = [
+    "CONF_DIR",
+    "PROJECT_DIR",
+    "ExperimentConfig",
+    "cell",
+    "compose",
+    "differing_keys",
+    "folder",
+    "from_hydra",
+    "identity",
+    "to_plain",
+]

@@ -1,0 +1,124 @@
+"""From Hydra's overrides to a typed, validated :class:`ExperimentConfig`.
+
+Hydra composes; here its result is checked for what it lets pass (``+new=key`` on a typed node,
+values removed with ``~``), and its errors are put into words that name the key and the remedy.
+"""
+
+import dataclasses
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from stnlab.config import schema
+from stnlab.config.validation import validate
+from stnlab.errors import UserError, did_you_mean
+
+PROJECT_DIR = Path(__file__).resolve().parents[3]
+CONF_DIR = PROJECT_DIR / "conf"
+
+schema.register()
+
+
+def compose(overrides: Sequence[str] = (), config_name: str = "train") -> schema.ExperimentConfig:
+    """Compose ``conf/<config_name>.yaml`` with ``overrides``, as the command line does.
+
+    Raises:
+        UserError: for anything that is wrong with the overrides or the files.
+    """
+    try:
+        with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            return from_hydra(hydra.compose(config_name, overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise explain(error) from error
+
+
+def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
+    """Turn what Hydra composed into the typed config, and validate it.
+
+    Raises:
+        UserError: for an unknown key, a missing value, or a rule that is broken.
+    """
+    for key, parent in _unknown_keys(composed):
+        raise _unknown_key(key, parent)
+    missing = sorted(OmegaConf.missing_keys(composed))
+    if missing:
+        raise UserError(
+            f"'{missing[0]}' has no value. Set it, or choose a file of conf/{missing[0].split('.')[0]}/."
+        )
+    config = OmegaConf.to_object(composed)
+    assert isinstance(config, schema.ExperimentConfig)
+    validate(config)
+    return config
+
+
+def explain(error: BaseException) -> UserError:
+    """Put an error of Hydra or OmegaConf into one message that names the key and the remedy."""
+    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    where = re.match(r"In '([^']+)'", str(error))
+    place = f" (in conf/{where[1]}.yaml)" if where else ""
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
+        return _unknown_key(cause.full_key, cause.object_type, place)
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        reason = str(cause.msg or cause).splitlines()[0]
+        hint = " Write it with a point, as in 1.0" if "hint 'float'" in reason else ""
+        return UserError(f"'{cause.full_key}': {reason}{place}.{hint}")
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(str(error))
+    if "Config group override must be a string" in str(error):
+        return UserError("a config group takes the name of one of its files, as in dataset=rot90.")
+    lines = [line for line in str(error).splitlines() if line and "https://" not in line]
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"cannot read the override: {'; '.join(lines)}. "
+            "Write key=value, with quotes around a value that has special characters."
+        )
+    return UserError(" ".join(lines))
+
+
+def _unknown_option(message: str) -> UserError:
+    """Name the config group's options: ``message`` is Hydra's, which lists them a line each."""
+    found = re.search(r"Could not find '(?:(.+)/)?([^'/]+)'", message)
+    options = re.findall(r"^\t(\S+)$", message.split("Config search path")[0], re.MULTILINE)
+    if not found or not options:
+        return UserError(message.splitlines()[0] + ".")
+    group, option = found[1], found[2]
+    return UserError(
+        f"'{group}={option}': there is no conf/{group}/{option}.yaml."
+        f"{did_you_mean(option, options)} Allowed: {', '.join(options)}."
+    )
+
+
+def _unknown_key(full_key: str, parent: Any, place: str = "") -> UserError:
+    """``parent`` is the dataclass that should have had the key."""
+    prefix, _, name = full_key.rpartition(".")
+    known = [f.name for f in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
+    hint = did_you_mean(name, known)
+    allowed = ", ".join(f"{prefix}.{key}" if prefix else key for key in known)
+    return UserError(f"unknown key '{full_key}'{place}.{hint} Allowed: {allowed}.")
+
+
+def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Keys that are not fields of their node's dataclass: Hydra adds them for ``+key=value``."""
+    node_type = OmegaConf.get_type(node)
+    fields = (
+        {field.name for field in dataclasses.fields(node_type)}
+        if node_type is not None and dataclasses.is_dataclass(node_type)
+        else set()
+    )
+    for key in node:
+        if key not in fields:
+            yield f"{prefix}{key}", node_type
+        elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
+            yield from _unknown_keys(node[key], f"{prefix}{key}.")
+
+
+def wants_stack_trace() -> bool:
+    """Whether the user asked for stack traces, with Hydra's own variable."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"

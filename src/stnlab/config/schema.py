@@ -1,0 +1,201 @@
+"""The type of every config key. The values are in ``conf/``, the rules that join keys in
+:mod:`stnlab.config.validation`.
+
+Importing this module costs nothing: neither torch nor Lightning is needed to check a config.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+class Layout(Enum):
+    """How the digits of one example lie in its input."""
+
+    single = "single"  # one digit, 1x28x28, 10 classes
+    two_channel = "two_channel"  # two digits, 2x28x28, 19 sums
+    same_image = "same_image"  # two digits, 1x28x56, 19 sums
+
+
+class Backend(Enum):
+    """What distorts the digits."""
+
+    tensor = "tensor"  # a batch at a time, on the run's device
+    pil = "pil"  # an image at a time, with PIL: the reference, slow
+
+
+class InitScheme(Enum):
+    """What the last layer of the localization network starts from."""
+
+    fixed = "fixed"  # weight 0, bias theta
+    gaussian = "gaussian"  # weight 0, bias from the standard Gaussian
+    torch_default = "torch_default"  # weight and bias as PyTorch draws them
+
+
+class PaddingMode(Enum):
+    """What a sampling point outside the image reads."""
+
+    zeros = "zeros"
+    border = "border"
+
+
+@dataclass
+class DatasetConfig:
+    """What every dataset has."""
+
+    name: str = MISSING
+    root: str | None = None  # folder of the data; null: what the project ships
+    batch_size: int = 64
+
+
+@dataclass
+class DigitsConfig(DatasetConfig):
+    """MNIST digits, alone or in pairs."""
+
+    layout: Layout = MISSING
+    val_size: int = 5000  # training images held out for validation; 0: none
+    permutations: int = 2  # pairs: 2 gives SEED's published 2N-1 pairs, 1 its text's N-1
+    seed: int = 0  # the held-out images, the pairs and the test distortions; not the run's seed
+
+
+@dataclass
+class DistortionConfig:
+    """Ranges of the random distortion; each is uniform in +/- the amount."""
+
+    rotation: float = 0.0  # degrees
+    translation: float = 0.0  # fraction of the width, on each axis
+    scale: float = 0.0  # isotropic, uniform in 1 +/- amount
+    backend: Backend = Backend.tensor
+
+
+@dataclass
+class ClassifierConfig:
+    """Two convolutions and two fully connected layers."""
+
+    channels: list[int] = MISSING
+    kernel_size: int = MISSING
+    hidden: int = MISSING
+    dropout: float = MISSING
+
+
+@dataclass
+class LocalizationConfig:
+    """The network that predicts theta."""
+
+    channels: list[int] = MISSING
+    kernel_sizes: list[int] = MISSING
+    hidden: int = MISSING
+
+
+@dataclass
+class ModelConfig:
+    """What every model has."""
+
+    name: str = MISSING
+
+
+@dataclass
+class FcnConfig(ModelConfig):
+    hidden: list[int] = MISSING
+    dropout: float = MISSING
+
+
+@dataclass
+class CnnConfig(ModelConfig):
+    classifier: ClassifierConfig = field(default_factory=ClassifierConfig)
+
+
+@dataclass
+class StnConfig(CnnConfig):
+    localization: LocalizationConfig = field(default_factory=LocalizationConfig)
+    # True: -1 and 1 are the centres of the outermost pixels, PyTorch's only behaviour when SEED was
+    # written (0.3); False: their outer edges, PyTorch's default since 1.3.
+    align_corners: bool = True
+
+
+@dataclass
+class MultiStnConfig(StnConfig):
+    pass
+
+
+@dataclass
+class InitConfig:
+    name: str = MISSING
+    scheme: InitScheme = MISSING
+    theta: list[list[float]] | None = None  # scheme fixed: a row for each transformer, or one for all
+
+
+@dataclass
+class PaddingConfig:
+    mode: PaddingMode = MISSING
+
+
+@dataclass
+class OptimizerConfig:
+    lr: float = MISSING
+    betas: tuple[float, float] = MISSING
+    eps: float = MISSING
+    weight_decay: float = MISSING
+    amsgrad: bool = MISSING
+
+
+@dataclass
+class TrainerConfig:
+    """Lightning's Trainer arguments, under Lightning's names."""
+
+    max_epochs: int = 10
+    max_steps: int = -1
+    accelerator: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    limit_train_batches: int | float = 1.0
+    limit_val_batches: int | float = 1.0
+    limit_test_batches: int | float = 1.0
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str | None = None
+    accumulate_grad_batches: int = 1
+    deterministic: bool = False
+    benchmark: bool | None = None
+    detect_anomaly: bool = False
+    profiler: str | None = None
+    log_every_n_steps: int = 100
+    enable_progress_bar: bool = True
+
+
+@dataclass
+class ExperimentConfig:
+    """One run. ``init`` and ``padding`` do not apply to a model without a transformer."""
+
+    dataset: DatasetConfig = MISSING
+    distortion: DistortionConfig = field(default_factory=DistortionConfig)
+    model: ModelConfig = MISSING
+    init: InitConfig = field(default_factory=InitConfig)
+    padding: PaddingConfig = field(default_factory=PaddingConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: int = 0
+    name: str | None = None
+    output_dir: str = "outputs"
+    overwrite: bool = False
+    num_threads: int = 1
+
+
+SCHEMAS: dict[str, Any] = {
+    "experiment": ExperimentConfig,
+    "digits": DigitsConfig,
+    "fcn": FcnConfig,
+    "cnn": CnnConfig,
+    "stn": StnConfig,
+    "multi_stn": MultiStnConfig,
+}
+
+
+def register() -> None:
+    """Make the schemas known to Hydra, as the group ``schema``."""
+    store = ConfigStore.instance()
+    for name, node in SCHEMAS.items():
+        package = "_global_" if name == "experiment" else None
+        store.store(group="schema", name=name, node=node, package=package)

@@ -1,0 +1,274 @@
+"""The rules that a type cannot say: ranges, and which choices go together.
+
+Nothing is loaded before a config has passed here.
+"""
+
+import math
+import re
+
+from stnlab.config.schema import (
+    CnnConfig,
+    DigitsConfig,
+    ExperimentConfig,
+    FcnConfig,
+    InitScheme,
+    Layout,
+    MultiStnConfig,
+    StnConfig,
+)
+from stnlab.data.spec import DatasetSpec, dataset_spec
+from stnlab.errors import UserError
+
+NUM_TRAIN_IMAGES = 60_000
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
+PRECISIONS = ("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+THETA_SIZE = 6
+
+
+def validate(config: ExperimentConfig) -> None:
+    """Refuse a config that makes no sense.
+
+    Raises:
+        UserError: naming the key, what was found, what is allowed, and what to do.
+    """
+    _validate_run(config)
+    _validate_dataset(config)
+    _validate_model(config)
+    if isinstance(config.model, StnConfig):
+        _validate_init(config, config.model)
+
+
+def _require(condition: bool, key: str, found: object, allowed: str, remedy: str = "") -> None:
+    if not condition:
+        shown = f"'{found}'" if isinstance(found, str) else found
+        raise UserError(f"{key} is {shown}; allowed: {allowed}.{' ' + remedy if remedy else ''}")
+
+
+def _validate_run(config: ExperimentConfig) -> None:
+    trainer, optimizer = config.trainer, config.optimizer
+    _require(0 <= config.seed < 2**32, "seed", config.seed, "0 to 4294967295")
+    _require(config.num_threads >= 1, "num_threads", config.num_threads, "1 or more")
+    if config.name is not None:
+        _require_folder_name("name", config.name)
+    _require(config.output_dir.strip() != "", "output_dir", config.output_dir, "a folder")
+    _require(trainer.max_epochs >= 1, "trainer.max_epochs", trainer.max_epochs, "1 or more")
+    _require(
+        trainer.max_steps == -1 or trainer.max_steps >= 1,
+        "trainer.max_steps",
+        trainer.max_steps,
+        "-1 (no limit) or 1 or more",
+    )
+    _require(
+        trainer.devices == 1,
+        "trainer.devices",
+        trainer.devices,
+        "1",
+        "One run uses one device; side by side, several runs use several.",
+    )
+    _require_one_of("trainer.accelerator", trainer.accelerator, ACCELERATORS)
+    _require_one_of("trainer.precision", trainer.precision, PRECISIONS)
+    for part in ("train", "val", "test"):
+        key = f"limit_{part}_batches"
+        limit = getattr(trainer, key)
+        allowed = "a share in (0, 1] or a number of batches of 1 or more"
+        is_share = isinstance(limit, float)
+        _require(0 < limit <= 1 if is_share else limit >= 1, f"trainer.{key}", limit, allowed)
+    _require(
+        trainer.accumulate_grad_batches >= 1,
+        "trainer.accumulate_grad_batches",
+        trainer.accumulate_grad_batches,
+        "1 or more",
+    )
+    _require(
+        trainer.log_every_n_steps >= 1,
+        "trainer.log_every_n_steps",
+        trainer.log_every_n_steps,
+        "1 or more",
+    )
+    _require(
+        math.isfinite(optimizer.lr) and optimizer.lr > 0, "optimizer.lr", optimizer.lr, "above 0"
+    )
+    _require(
+        len(optimizer.betas) == 2 and all(0 <= beta < 1 for beta in optimizer.betas),
+        "optimizer.betas",
+        list(optimizer.betas),
+        "two numbers in [0, 1)",
+    )
+    _require(optimizer.eps > 0, "optimizer.eps", optimizer.eps, "above 0")
+    _require(
+        optimizer.weight_decay >= 0, "optimizer.weight_decay", optimizer.weight_decay, "0 or more"
+    )
+
+
+def _require_folder_name(key: str, value: str) -> None:
+    _require(
+        re.fullmatch(r"[^/\\\0]{1,200}", value) is not None and value.strip(". ") != "",
+        key,
+        value,
+        "a folder's name, without '/' or '\\', at most 200 characters",
+    )
+
+
+def _require_one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    _require(value in allowed, key, value, ", ".join(allowed))
+
+
+def _validate_dataset(config: ExperimentConfig) -> None:
+    dataset, distortion = config.dataset, config.distortion
+    _require_folder_name("dataset.name", dataset.name)
+    _require(dataset.batch_size >= 1, "dataset.batch_size", dataset.batch_size, "1 or more")
+    if isinstance(dataset, DigitsConfig):
+        _require(
+            0 <= dataset.val_size <= NUM_TRAIN_IMAGES - 2,
+            "dataset.val_size",
+            dataset.val_size,
+            f"0 to {NUM_TRAIN_IMAGES - 2}",
+            f"It is held out of MNIST's {NUM_TRAIN_IMAGES} training images.",
+        )
+        is_pair = dataset.layout is not Layout.single
+        _require(
+            not (is_pair and dataset.val_size == 1),
+            "dataset.val_size",
+            dataset.val_size,
+            "0, or 2 and more: a pair takes two images",
+        )
+        _require(
+            dataset.permutations in (1, 2),
+            "dataset.permutations",
+            dataset.permutations,
+            "2 (SEED's published numbers: 2N-1 pairs) or 1 (SEED's text: N-1 pairs)",
+        )
+        _require(0 <= dataset.seed < 2**32, "dataset.seed", dataset.seed, "0 to 4294967295")
+    _require(
+        0 <= distortion.rotation <= 180,
+        "distortion.rotation",
+        distortion.rotation,
+        "0 to 180 degrees",
+    )
+    _require(
+        0 <= distortion.translation <= 1,
+        "distortion.translation",
+        distortion.translation,
+        "0 to 1 (fraction of the width)",
+    )
+    _require(
+        0 <= distortion.scale < 1,
+        "distortion.scale",
+        distortion.scale,
+        "0 to below 1 (the scale is uniform in 1 +/- this)",
+    )
+
+
+def _validate_model(config: ExperimentConfig) -> None:
+    model, spec = config.model, dataset_spec(config.dataset)
+    _require_folder_name("model.name", model.name)
+    if isinstance(model, MultiStnConfig) and spec.num_objects < 2:
+        raise UserError(
+            f"model={model.name} does not go with dataset={config.dataset.name}: it warps each of "
+            "two digits, and this dataset has one. Use model=stn, or a pair dataset "
+            "(dataset=two-channel or dataset=same-image)."
+        )
+    if isinstance(model, FcnConfig):
+        _require(
+            len(model.hidden) >= 1 and min(model.hidden) >= 1,
+            "model.hidden",
+            list(model.hidden),
+            "one width of 1 or more for each layer",
+        )
+        _require_dropout("model.dropout", model.dropout)
+    if isinstance(model, CnnConfig):
+        classifier = model.classifier
+        _require_layers("model.classifier", classifier.channels, [classifier.kernel_size] * 2)
+        _require(
+            classifier.hidden >= 1, "model.classifier.hidden", classifier.hidden, "1 or more"
+        )
+        _require_dropout("model.classifier.dropout", classifier.dropout)
+        size = (
+            spec.object_size if isinstance(model, MultiStnConfig) else (spec.height, spec.width)
+        )
+        _require_fit("model.classifier.kernel_size", [classifier.kernel_size] * 2, size)
+    if isinstance(model, StnConfig):
+        localization = model.localization
+        _require_layers("model.localization", localization.channels, localization.kernel_sizes)
+        _require(
+            localization.hidden >= 1, "model.localization.hidden", localization.hidden, "1 or more"
+        )
+        _require_fit(
+            "model.localization.kernel_sizes", localization.kernel_sizes, (spec.height, spec.width)
+        )
+
+
+def _require_dropout(key: str, value: float) -> None:
+    _require(0 <= value < 1, key, value, "a probability in [0, 1)")
+
+
+def _require_layers(key: str, channels: list[int], kernel_sizes: list[int]) -> None:
+    _require(
+        len(channels) == 2 and min(channels) >= 1,
+        f"{key}.channels",
+        list(channels),
+        "two numbers of 1 or more",
+    )
+    _require(
+        len(kernel_sizes) == 2 and min(kernel_sizes) >= 1,
+        f"{key}.kernel_sizes",
+        list(kernel_sizes),
+        "two sizes of 1 or more",
+    )
+
+
+def _require_fit(key: str, kernel_sizes: list[int], size: tuple[int, int]) -> None:
+    """Two times convolution and pooling must leave at least one pixel."""
+    for side in size:
+        for kernel_size in kernel_sizes:
+            side = (side - kernel_size + 1) // 2
+        _require(
+            side >= 1,
+            key,
+            list(kernel_sizes),
+            f"sizes that leave a pixel of an image of {size[0]}x{size[1]}",
+            "Use smaller kernels.",
+        )
+
+
+def num_predicted_thetas(model: StnConfig, spec: DatasetSpec) -> int:
+    """How many thetas one pass of the localization network predicts.
+
+    Two crops of one image come from one pass; separate channels go through it one by one.
+    """
+    one_pass = isinstance(model, MultiStnConfig) and spec.channels == 1
+    return spec.num_objects if one_pass else 1
+
+
+def _validate_init(config: ExperimentConfig, model: StnConfig) -> None:
+    init = config.init
+    _require_folder_name("init.name", init.name)
+    if init.scheme is not InitScheme.fixed:
+        _require(
+            init.theta is None,
+            "init.theta",
+            init.theta,
+            f"null, because init.scheme={init.scheme.name} draws it",
+        )
+        return
+    rows = init.theta or []
+    _require(
+        len(rows) >= 1 and all(len(row) == THETA_SIZE for row in rows),
+        "init.theta",
+        init.theta,
+        "rows of 6 numbers [theta11, theta12, theta13, theta21, theta22, theta23]",
+    )
+    _require(
+        all(math.isfinite(value) for row in rows for value in row),
+        "init.theta",
+        init.theta,
+        "finite numbers",
+    )
+    num_thetas = num_predicted_thetas(model, dataset_spec(config.dataset))
+    if len(rows) not in (1, num_thetas):
+        raise UserError(
+            f"init={init.name} does not go with dataset={config.dataset.name} and "
+            f"model={model.name}: it sets {len(rows)} crops of one image, and this localization "
+            f"network predicts {num_thetas}. Use init=identity, or dataset=same-image with "
+            "model=multi-stn."
+        )

@@ -1,0 +1,128 @@
+"""MNIST: the four IDX files, found, checked and read.
+
+LeCun, Cortes and Burges; CC BY-SA 3.0. The project ships the files under ``data/mnist``.
+"""
+
+import gzip
+import hashlib
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from stnlab.config.compose import PROJECT_DIR
+from stnlab.errors import UserError
+
+BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
+MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
+
+# md5 of the unpacked files, as torchvision and the data's authors know them.
+_MD5 = {
+    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
+    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
+    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
+    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+}
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images (N, 28, 28) uint8 and labels (N,) int64 of MNIST's two parts."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    sha256: str  # of the four unpacked files, one after the other
+
+
+def load(root: str | None = None) -> Digits:
+    """Read MNIST from ``root``, or from the shipped files when it is None.
+
+    The files may be packed (``.gz``) or not, in ``root`` or in torchvision's
+    ``root/MNIST/raw``. Missing ones are downloaded there by torchvision.
+
+    Raises:
+        UserError: when a file is damaged, or missing and cannot be downloaded.
+    """
+    folder = Path(root) if root is not None else BUNDLED_ROOT
+    if any(_find(folder, name) is None for name in _MD5):
+        _download(folder)
+    content = {name: _read_checked(folder, name, md5) for name, md5 in _MD5.items()}
+    digest = hashlib.sha256()
+    for data in content.values():
+        digest.update(data)
+    return Digits(
+        train_images=_images(content["train-images-idx3-ubyte"]),
+        train_labels=_labels(content["train-labels-idx1-ubyte"]),
+        test_images=_images(content["t10k-images-idx3-ubyte"]),
+        test_labels=_labels(content["t10k-labels-idx1-ubyte"]),
+        sha256=digest.hexdigest(),
+    )
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    candidates = [
+        place / file for place in (folder, folder / "MNIST" / "raw") for file in (name, f"{name}.gz")
+    ]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def _download(folder: Path) -> None:
+    from torchvision.datasets import MNIST  # only here: its import takes a second
+
+    missing = [name for name in _MD5 if _find(folder, name) is None]
+    existed = folder.exists()
+    try:
+        MNIST(str(folder), train=True, download=True)
+    except (RuntimeError, OSError) as error:
+        if not existed:
+            _remove_if_empty(folder)
+        raise UserError(
+            f"dataset.root: {folder} lacks {', '.join(missing)}, and the download failed "
+            f"({error}). Put MNIST's four files there, packed or not, or leave dataset.root out "
+            "to use those that the project ships."
+        ) from error
+
+
+def _remove_if_empty(folder: Path) -> None:
+    for path in (folder / "MNIST" / "raw", folder / "MNIST", folder):
+        if path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
+
+
+def _read_checked(folder: Path, name: str, md5: str) -> bytes:
+    path = _find(folder, name)
+    if path is None:
+        raise UserError(f"dataset.root: {folder} has no {name} after the download.")
+    try:
+        packed = path.read_bytes()
+        data = gzip.decompress(packed) if path.suffix == ".gz" else packed
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise _damaged(path, str(error)) from error
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if found != md5:
+        raise _damaged(path, f"md5 of the unpacked file is {found}, not {md5}")
+    return data
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged: {reason}. Delete it and run again to download it anew, or leave "
+        "dataset.root out to use the files that the project ships."
+    )
+
+
+def _images(data: bytes) -> Tensor:
+    """IDX3: a header of 16 bytes (magic, number, rows, columns), then the pixels."""
+    rows, columns = np.frombuffer(data, dtype=">u4", count=2, offset=8)
+    pixels = np.frombuffer(data, dtype=np.uint8, offset=16)
+    return torch.from_numpy(pixels.reshape(-1, int(rows), int(columns)).copy())
+
+
+def _labels(data: bytes) -> Tensor:
+    """IDX1: a header of 8 bytes (magic, number), then the labels."""
+    return torch.from_numpy(np.frombuffer(data, dtype=np.uint8, offset=8).astype(np.int64))

@@ -1,0 +1,52 @@
+"""What comes after the warp: features of each view, and the fully connected head."""
+
+from torch import Tensor, nn
+
+from stnlab.config.schema import ClassifierConfig, FcnConfig
+from stnlab.models.convolution import ConvPoolRelu
+
+
+class ConvClassifier(nn.Module):
+    """Two convolutional blocks, shared by all views, then a hidden layer and the classes.
+
+    Source: SEED sections 4.1.2 and 4.2.2. Input (N, V, C, height, width), output (N, classes).
+    """
+
+    def __init__(
+        self,
+        config: ClassifierConfig,
+        channels: int,
+        size: tuple[int, int],
+        num_views: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        first, second = config.channels
+        self.block1 = ConvPoolRelu(channels, first, config.kernel_size)
+        self.block2 = ConvPoolRelu(first, second, config.kernel_size, config.dropout)
+        height, width = self.block2.output_size(self.block1.output_size(size))
+        self.hidden = nn.Linear(num_views * second * height * width, config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classes = nn.Linear(config.hidden, num_classes)
+
+    def forward(self, views: Tensor) -> Tensor:
+        features = self.block2(self.block1(views.flatten(0, 1)))
+        hidden = self.hidden(features.reshape(len(views), -1)).relu_()
+        logits: Tensor = self.classes(self.dropout(hidden))
+        return logits
+
+
+class FullyConnected(nn.Module):
+    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, height, width)."""
+
+    def __init__(self, config: FcnConfig, num_inputs: int, num_classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width in config.hidden:
+            layers += [nn.Linear(num_inputs, width), nn.ReLU(), nn.Dropout(config.dropout)]
+            num_inputs = width
+        self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_classes))
+
+    def forward(self, views: Tensor) -> Tensor:
+        logits: Tensor = self.layers(views)
+        return logits

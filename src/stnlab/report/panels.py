@@ -1,0 +1,39 @@
+"""Images laid side by side: inputs above what the transformer made of them."""
+
+import torch
+from torch import Tensor
+
+from stnlab.data import mnist
+
+_GAP = 2  # pixels between examples
+
+
+def warp_panel(inputs: Tensor, views: Tensor) -> Tensor:
+    """Each example's input above its views, examples from left to right.
+
+    Args:
+        inputs: (N, C, H, W), normalised; channels are shown side by side.
+        views: (N, V, C', h, w), normalised; views and their channels are shown side by side.
+
+    Returns:
+        (height, width) in [0, 1], white between examples.
+    """
+    above, below = _side_by_side(inputs), _side_by_side(views.flatten(1, 2))
+    width = max(above.shape[2], below.shape[2])
+    columns = torch.cat([_centred(above, width), _centred(below, width)], dim=1)
+    gap = columns.new_ones((columns.shape[1], _GAP))
+    pieces = [piece for column in columns for piece in (column, gap)]
+    return torch.cat(pieces[:-1], dim=1)
+
+
+def _side_by_side(images: Tensor) -> Tensor:
+    """(N, C, H, W) normalised to (N, H, C * W) in [0, 1]."""
+    pixels = (images * mnist.STD + mnist.MEAN).clamp(0, 1)
+    return torch.cat(pixels.unbind(dim=1), dim=2)
+
+
+def _centred(images: Tensor, width: int) -> Tensor:
+    """Pad (N, H, W) with white to ``width``."""
+    missing = width - images.shape[2]
+    left = missing // 2
+    return torch.nn.functional.pad(images, (left, missing - left), value=1.0)

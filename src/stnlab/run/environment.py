@@ -1,0 +1,38 @@
+"""What a run ran on."""
+
+import platform
+import subprocess
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from stnlab.config import PROJECT_DIR
+
+_PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Versions, git commit (null outside a checkout), threads and device."""
+    is_cuda = device.type == "cuda"
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "platform": platform.platform(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    if not (PROJECT_DIR / ".git").exists():
+        return None
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=PROJECT_DIR, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

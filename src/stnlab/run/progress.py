@@ -1,0 +1,111 @@
+"""What a person sees while a run goes on: a bar in a terminal, a line an epoch in a pipe."""
+
+import time
+from datetime import timedelta
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from stnlab.task import Classification
+
+_REFRESH_SECONDS = 0.25
+
+
+class ProgressReport(Checkpoint):
+    """One bar for the whole run with epoch, loss, accuracy and time left; or a line an epoch.
+
+    A Checkpoint because Lightning calls those after the module's own hooks, when the epoch's
+    scores are known.
+    """
+
+    def __init__(self, console: Console, enabled: bool) -> None:
+        self.console = console
+        self.enabled = enabled
+        self._bar: Progress | None = None
+        self._last_refresh = 0.0
+        self._began = 0.0
+        self._first_epoch = 0
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._began = time.perf_counter()
+        self._first_epoch = trainer.current_epoch
+        if not (self.enabled and self.console.is_terminal):
+            return
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            BarColumn(bar_width=None),
+            TextColumn("loss {task.fields[loss]}  {task.fields[scores]}"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        num_batches = int(trainer.num_training_batches)
+        epochs = trainer.max_epochs or 0
+        self._task = self._bar.add_task(
+            "train",
+            total=epochs * num_batches,
+            completed=trainer.current_epoch * num_batches,
+            epoch=trainer.current_epoch + 1,
+            epochs=epochs,
+            loss="–",
+            scores="",
+        )
+        self._bar.start()
+
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        if self._bar is None or time.perf_counter() - self._last_refresh < _REFRESH_SECONDS:
+            return
+        self._last_refresh = time.perf_counter()
+        done = trainer.current_epoch * int(trainer.num_training_batches) + batch_idx + 1
+        assert isinstance(outputs, dict)
+        loss: torch.Tensor = outputs["loss"]
+        self._bar.update(
+            self._task, completed=done, epoch=trainer.current_epoch + 1, loss=f"{loss.item():.3f}"
+        )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Classification)
+        if not self.enabled:
+            return
+        found = pl_module.epoch_scores
+        shown = "  ".join(
+            f"{part} loss {scores['loss']:.4f} accuracy {scores['accuracy']:.2%}"
+            for part, scores in found.items()
+        )
+        epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
+        elapsed = time.perf_counter() - self._began
+        left = elapsed / (epoch - self._first_epoch) * (epochs - epoch)
+        line = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  {shown}"
+        if self._bar is None:
+            self.console.print(f"{line}  {_clock(elapsed)} gone, {_clock(left)} left", soft_wrap=True)
+        else:
+            self._bar.console.print(line)
+            if "val" in found:
+                self._bar.update(self._task, scores=f"val {found['val']['accuracy']:.2%}")
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._stop()
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,111 @@
+"""Keeps a run's history and checkpoints, and takes an interrupted run up again."""
+
+import csv
+import io
+import time
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Checkpoint
+
+from stnlab.errors import UserError
+from stnlab.run.folder import RunFolder, write_atomically
+from stnlab.task import Classification
+
+Row = dict[str, float]
+
+
+class Recorder(Checkpoint):
+    """After every epoch: a row of ``history.csv``, ``last.ckpt``, and ``best.ckpt`` if it is one.
+
+    Lightning calls a Checkpoint after the module's own hooks, when the epoch's scores are known.
+    What an epoch draws at random is keyed by (seed, epoch), so going on from the end of an epoch gives the same
+    numbers as never having stopped.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.history: list[Row] = []
+        self._epoch_began = 0.0
+
+    @property
+    def best(self) -> Row | None:
+        """The row of the best validation accuracy, the earliest of equals; None unvalidated."""
+        validated = [row for row in self.history if "val_accuracy" in row]
+        return max(validated, key=lambda row: row["val_accuracy"], default=None)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._epoch_began = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        assert isinstance(pl_module, Classification)
+        row: Row = {"epoch": trainer.current_epoch + 1}
+        for part, found in pl_module.epoch_scores.items():
+            row |= {f"{part}_{name}": value for name, value in found.items() if name != "n"}
+        row["seconds"] = round(time.perf_counter() - self._epoch_began, 3)
+        self.history.append(row)
+        if self.best is row:
+            _save(trainer, self.folder.best_checkpoint)
+        _save(trainer, self.folder.last_checkpoint)
+        write_atomically(self.folder.history, _as_csv(self.history))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def resume(self, trainer: pl.Trainer, task: Classification) -> None:
+        """Put ``task`` and ``trainer`` where the last checkpoint left them.
+
+        Only what an end of an epoch needs is restored; Lightning's own restart also replays hooks
+        of the epoch that has ended.
+
+        Raises:
+            UserError: the checkpoint is damaged.
+        """
+        checkpoint = load_checkpoint(self.folder.last_checkpoint)
+        task.load_state_dict(checkpoint["state_dict"])
+        self.history = checkpoint["callbacks"][self.state_key]["history"]
+        progress = trainer.fit_loop.epoch_progress.current
+        progress.processed = progress.completed = len(self.history)
+        loop = trainer.fit_loop.epoch_loop
+        loop.automatic_optimization.optim_progress.optimizer.step.total.completed = checkpoint[
+            "global_step"
+        ]
+        loop._batches_that_stepped = checkpoint["global_step"]
+        self._optimizer_state = checkpoint["optimizer_states"][0]
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self.history:
+            trainer.optimizers[0].load_state_dict(self._optimizer_state)
+
+
+def _save(trainer: pl.Trainer, path: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    trainer.save_checkpoint(temporary)
+    temporary.replace(path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint; only plain containers and tensors are accepted.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    try:
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}). Delete {path.parent} to start this run "
+            "from its beginning."
+        ) from error
+    return checkpoint
+
+
+def _as_csv(rows: list[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

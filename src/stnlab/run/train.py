@@ -1,0 +1,356 @@
+"""One run: config to objects, fit, test, run folder."""
+
+import contextlib
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from stnlab import config as configs
+from stnlab.config import ExperimentConfig
+from stnlab.config.schema import DigitsConfig, Layout
+from stnlab.data.digits import Batches, DigitParts, Examples, load_parts, ranges_of
+from stnlab.data.distortion import Ranges
+from stnlab.data.randomness import Stream
+from stnlab.data.spec import dataset_spec
+from stnlab.errors import UserError
+from stnlab.evaluation import robustness, scores
+from stnlab.evaluation.collapse import collapse_reason
+from stnlab.models import build_network
+from stnlab.report import figures
+from stnlab.run.environment import environment
+from stnlab.run.folder import RunFolder, State, write_atomically
+from stnlab.run.progress import ProgressReport
+from stnlab.run.recorder import Recorder, load_checkpoint
+from stnlab.run.tensorboard import TensorBoardReport
+from stnlab.task import Classification, Predictions
+
+# Test batches are larger than training's: nothing is learned from them, only their size costs.
+_TEST_BATCH_SIZE = 250
+_NUM_PANEL_EXAMPLES = 12
+_NUM_FIGURE_EXAMPLES = 32
+
+
+class Outcome(NamedTuple):
+    """A complete run: its folder, its ``metrics.json``, and whether it was there before."""
+
+    path: Path
+    metrics: dict[str, Any]
+    already_complete: bool
+
+
+class Interrupted(UserError):
+    """The user stopped the run; it can go on."""
+
+    exit_status = 130  # as for a command ended by Ctrl-C
+
+
+def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
+    """Bring the run of ``config`` to its end, from its beginning or from its last checkpoint.
+
+    Raises:
+        UserError: for whatever the user can mend; see its message.
+        Interrupted: on Ctrl-C.
+    """
+    folder = RunFolder(configs.folder(config))
+    plain = configs.to_plain(config)
+    with _only_one(folder):
+        state = folder.claim(plain, config.overwrite)
+        if state is State.complete:
+            return Outcome(folder.path, folder.read_metrics(), already_complete=True)
+        run = _Run(config, plain, folder, console or Console())
+        metrics = run.to_the_end(resume=state is State.interrupted)
+        return Outcome(folder.path, metrics, already_complete=False)
+
+
+@contextlib.contextmanager
+def _only_one(folder: RunFolder) -> Iterator[None]:
+    """Refuse a second process in the same run folder."""
+    lock_path = folder.path.parent / f".{folder.path.name}.lock"
+    try:
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(lock_path, timeout=0)
+        with lock:
+            yield
+            lock_path.unlink(missing_ok=True)
+    except Timeout as error:
+        raise UserError(
+            f"{folder.path} is being worked on by another process. Wait for it, or give this run "
+            "another place with name=… ."
+        ) from error
+    except OSError as error:
+        raise UserError(
+            f"output_dir: cannot write to {folder.path} ({error.strerror or error}). "
+            "Name another folder with output_dir=… ."
+        ) from error
+
+
+class _Run:
+    """The parts of one run, put together."""
+
+    def __init__(
+        self, config: ExperimentConfig, plain: dict[str, Any], folder: RunFolder, console: Console
+    ) -> None:
+        assert isinstance(config.dataset, DigitsConfig)
+        began = time.perf_counter()
+        self.config, self.plain, self.folder, self.dataset = config, plain, folder, config.dataset
+        torch.set_num_threads(config.num_threads)
+        self.spec = dataset_spec(config.dataset)
+        parts = load_parts(config.dataset)
+        self.task = Classification(build_network(config), self.spec, config.optimizer, config.seed)
+        self.recorder = Recorder(folder)
+        self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
+        self.trainer = self._trainer()
+        device = self.trainer.strategy.root_device
+        self.parts = DigitParts(
+            *(part.to(device) for part in (parts.train, parts.val, parts.test)), parts.sha256
+        )
+        self.tensorboard = TensorBoardReport(folder, self._panel_examples())
+        self.trainer.callbacks[:0] = [self.tensorboard]
+        self.setup_seconds = time.perf_counter() - began
+
+    def to_the_end(self, resume: bool) -> dict[str, Any]:
+        try:
+            if resume:
+                self.recorder.resume(self.trainer, self.task)
+            self._fit()
+            began = time.perf_counter()
+            metrics = self._test()
+            metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
+            self.tensorboard.finish(_hyperparameters(self.plain), _headline(metrics))
+        finally:
+            self.tensorboard.close()
+        write_atomically(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
+        return metrics
+
+    # --- training
+
+    def _trainer(self) -> pl.Trainer:
+        trainer = self.config.trainer
+        logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
+        _ignore_what_does_not_apply()
+        try:
+            return pl.Trainer(
+                max_epochs=trainer.max_epochs,
+                max_steps=trainer.max_steps,
+                accelerator=trainer.accelerator,
+                devices=trainer.devices,
+                precision=trainer.precision,  # type: ignore[arg-type]  # checked in validation
+                limit_train_batches=trainer.limit_train_batches,
+                limit_val_batches=trainer.limit_val_batches if self.dataset.val_size else 0,
+                limit_test_batches=trainer.limit_test_batches,
+                gradient_clip_val=trainer.gradient_clip_val,
+                gradient_clip_algorithm=trainer.gradient_clip_algorithm,
+                accumulate_grad_batches=trainer.accumulate_grad_batches,
+                deterministic=trainer.deterministic,
+                benchmark=trainer.benchmark,
+                detect_anomaly=trainer.detect_anomaly,
+                profiler=trainer.profiler,
+                log_every_n_steps=trainer.log_every_n_steps,
+                callbacks=[self.progress, self.recorder],
+                logger=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                num_sanity_val_steps=0,
+            )
+        except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
+            raise UserError(f"trainer: {error}") from error
+
+    def _fit(self) -> None:
+        train = self._batches(
+            self.parts.train,
+            self.dataset.batch_size,
+            ranges_of(self.config.distortion),
+            distortion_key=(self.config.seed,),
+            order_key=(self.config.seed,),
+        )
+        val = self._batches(
+            self.parts.val,
+            _TEST_BATCH_SIZE,
+            ranges_of(self.config.distortion),
+            distortion_key=(self.dataset.seed, Stream.val_distortion),
+        )
+        try:
+            self.trainer.fit(self.task, train, val if self.dataset.val_size else None)
+        except SystemExit as error:  # how Lightning ends on Ctrl-C
+            raise Interrupted(
+                f"stopped after epoch {len(self.recorder.history)} of "
+                f"{self.config.trainer.max_epochs}. The same command goes on from there."
+            ) from error
+
+    # --- testing
+
+    def _test(self) -> dict[str, Any]:
+        """Everything that is said about the trained network."""
+        distorted = self._test_batches(
+            ranges_of(self.config.distortion), (self.dataset.seed, Stream.test_distortion)
+        )
+        parts = {"clean": self._test_batches(Ranges()), "distorted": distorted}
+        last = self._predictions(list(parts.values()))
+        test = self._scores(parts, last)
+        metrics = {
+            "status": "complete",
+            "test": test,
+            "best": self._test_best(parts, test),
+            **self._collapse(test["clean"], last[0]),
+            "parameters": sum(p.numel() for p in self.task.network.parameters()),
+            "seconds": {
+                "setup": round(self.setup_seconds, 3),
+                "train": round(sum(row["seconds"] for row in self.recorder.history), 3),
+            },
+            "environment": environment(self.trainer.strategy.root_device),
+            "data": {"name": "MNIST", "sha256": self.parts.sha256},
+        }
+        self._draw_warps()
+        if self.dataset.layout is Layout.single:
+            self._measure_robustness()
+        return metrics
+
+    def _predictions(self, loaders: list[Batches]) -> list[Predictions]:
+        self.trainer.test(self.task, loaders, verbose=False)
+        return self.task.test_predictions
+
+    def _scores(
+        self, parts: dict[str, Batches], predictions: list[Predictions]
+    ) -> dict[str, scores.Scores]:
+        return {
+            part: scores.scores(self.spec.task, found.logits, found.targets)
+            for part, found in zip(parts, predictions, strict=True)
+        }
+
+    def _test_best(self, parts: dict[str, Batches], last: dict[str, Any]) -> dict[str, Any]:
+        """Test scores at the epoch of the best validation accuracy; the last's if that was it."""
+        best, history = self.recorder.best, self.recorder.history
+        if best is None or best is history[-1]:
+            selected_by = "last epoch: dataset.val_size=0" if best is None else "val accuracy"
+            return {"epoch": len(history), "selected_by": selected_by, "test": last}
+        weights = {name: value.clone() for name, value in self.task.state_dict().items()}
+        self.task.load_state_dict(load_checkpoint(self.folder.best_checkpoint)["state_dict"])
+        test = self._scores(parts, self._predictions(list(parts.values())))
+        self.task.load_state_dict(weights)
+        return {"epoch": int(best["epoch"]), "selected_by": "val accuracy", "test": test}
+
+    def _collapse(self, clean: scores.Scores, predictions: Predictions) -> dict[str, Any]:
+        transformer = self.task.network.transformer
+        view_size = transformer.view_size if transformer else (0, 0)
+        reason = collapse_reason(
+            clean,
+            predictions.targets,
+            predictions.theta,
+            view_size,
+            transformer.align_corners if transformer else True,
+        )
+        return {"collapsed": reason is not None, "collapsed_reason": reason}
+
+    def _measure_robustness(self) -> None:
+        settings = robustness.settings()
+        key = (self.dataset.seed, Stream.test_distortion)
+        found = self._predictions([self._test_batches(ranges, key) for *_, ranges in settings])
+        points = [
+            robustness.Point(
+                factor,
+                amount,
+                scores.scores(self.spec.task, each.logits, each.targets)["accuracy"],
+                len(each.targets),
+            )
+            for (factor, amount, _), each in zip(settings, found, strict=True)
+        ]
+        rows = [",".join(robustness.Point._fields), *(",".join(map(str, row)) for row in points)]
+        write_atomically(self.folder.robustness, "\n".join(rows) + "\n")
+        figures.draw_robustness(
+            self.folder.figures / "robustness.png", f"{self._title()}: robustness", points
+        )
+
+    @torch.no_grad()
+    def _draw_warps(self) -> None:
+        """Originals beside transformed at the distortions of SEED's figures."""
+        transformer = self.task.network.transformer
+        if transformer is None:
+            return
+        transformer.eval().to("cpu")
+        test = self.parts.test.to(torch.device("cpu"))
+        examples = Examples(
+            test.images, test.members[:_NUM_FIGURE_EXAMPLES], test.targets[:_NUM_FIGURE_EXAMPLES]
+        )
+        key = (self.dataset.seed, Stream.test_distortion)
+        shown = {"training distortion": ranges_of(self.config.distortion)}
+        if self.dataset.layout is Layout.single:
+            shown |= {
+                f"{factor} {amount:g}": Ranges(**{factor: amount})
+                for factor, amount in robustness.FIGURE_AMOUNTS.items()
+            }
+        for name, ranges in shown.items():
+            batches = self._batches(examples, len(examples), ranges, distortion_key=key)
+            inputs, _ = next(iter(batches))
+            figures.draw_warps(
+                self.folder.figures / f"warps-{name.replace(' ', '-')}.png",
+                f"{self._title()}: test digits under {name}, before (above) and after the warp",
+                inputs,
+                transformer(inputs).views,
+            )
+
+    def _title(self) -> str:
+        config = self.config
+        return f"{config.dataset.name}, {configs.cell(config)}, seed {config.seed}"
+
+    # --- batches
+
+    def _batches(self, examples: Examples, batch_size: int, ranges: Ranges, **keys: Any) -> Batches:
+        backend = self.config.distortion.backend
+        return Batches(examples, self.dataset.layout, batch_size, ranges, backend, **keys)
+
+    def _test_batches(self, ranges: Ranges, distortion_key: tuple[int, ...] = ()) -> Batches:
+        return self._batches(
+            self.parts.test, _TEST_BATCH_SIZE, ranges, distortion_key=distortion_key
+        )
+
+    def _panel_examples(self) -> torch.Tensor:
+        """Validation digits, or training digits where nothing is held out."""
+        source = self.parts.val if self.dataset.val_size else self.parts.train
+        examples = Examples(
+            source.images,
+            source.members[:_NUM_PANEL_EXAMPLES],
+            source.targets[:_NUM_PANEL_EXAMPLES],
+        )
+        batches = self._batches(
+            examples,
+            _NUM_PANEL_EXAMPLES,
+            ranges_of(self.config.distortion),
+            distortion_key=(self.dataset.seed, Stream.val_distortion),
+        )
+        return next(iter(batches))[0]
+
+
+def _hyperparameters(plain: dict[str, Any]) -> dict[str, Any]:
+    flat = configs.identity(plain)
+    names = {"dataset.name": "dataset", "model.name": "model", "init.name": "init"}
+    names["padding.mode"] = "padding"
+    return {names.get(key, key): value for key, value in flat.items()}
+
+
+def _headline(metrics: dict[str, Any]) -> dict[str, float]:
+    """The metrics that TensorBoard's HParams tab compares runs by."""
+    return {
+        f"{when}/{part}/accuracy": found[part]["accuracy"]
+        for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"]))
+        for part in found
+    }
+
+
+def _ignore_what_does_not_apply() -> None:
+    """Silence Lightning's advice about DataLoader workers and the like; there are none here."""
+    for message in (
+        ".*does not have many workers.*",
+        ".*smaller than the logging interval.*",
+        ".*treespec, LeafSpec.*",
+        ".*GPU available but not used.*",
+    ):
+        warnings.filterwarnings("ignore", message)

@@ -1,0 +1,137 @@
+"""The LightningModule: one step of training, and the predictions that metrics are made of.
+
+Per step it does no more than it must: losses and predictions stay on the device, and metrics are
+computed once an epoch from all of them.
+"""
+
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+
+from stnlab.config.schema import OptimizerConfig
+from stnlab.data.digits import Batches
+from stnlab.data.randomness import Stream, derived_seed
+from stnlab.data.spec import DatasetSpec
+from stnlab.errors import UserError
+from stnlab.evaluation import scores
+from stnlab.models import Network
+
+Batch = tuple[Tensor, Tensor]
+
+
+class Predictions(NamedTuple):
+    """All predictions for one part: (N, classes), (N,), and thetas (N, V, 2, 3) if warped."""
+
+    logits: Tensor
+    targets: Tensor
+    theta: Tensor | None
+
+    @staticmethod
+    def join(parts: "list[Predictions]") -> "Predictions":
+        """Predictions of all batches as one."""
+        thetas = [part.theta for part in parts if part.theta is not None]
+        return Predictions(
+            torch.cat([part.logits for part in parts]),
+            torch.cat([part.targets for part in parts]),
+            torch.cat(thetas) if thetas else None,
+        )
+
+
+class Classification(pl.LightningModule):
+    """Trains a network for the task that its dataset's spec names.
+
+    After an epoch, :attr:`epoch_scores` holds the metrics of "train" and "val" and
+    :attr:`val_predictions` the predictions behind the latter; after ``trainer.test``,
+    :attr:`test_predictions` has an entry for each test loader.
+    """
+
+    def __init__(
+        self, network: Network, spec: DatasetSpec, optimizer: OptimizerConfig, seed: int
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.spec = spec
+        self.optimizer_config = optimizer
+        self.seed = seed
+        self.epoch_scores: dict[str, scores.Scores] = {}
+        self.val_predictions: Predictions | None = None
+        self.test_predictions: list[Predictions] = []
+        self._losses: list[Tensor] = []
+        self._collected: dict[str, list[Predictions]] = {}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        config = self.optimizer_config
+        return torch.optim.Adam(
+            self.parameters(),
+            lr=config.lr,
+            betas=config.betas,
+            eps=config.eps,
+            weight_decay=config.weight_decay,
+            amsgrad=config.amsgrad,
+            fused=True,
+        )
+
+    def on_train_epoch_start(self) -> None:
+        """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
+        torch.manual_seed(derived_seed(Stream.dropout, self.seed, self.current_epoch))
+        loader = self.trainer.train_dataloader
+        assert isinstance(loader, Batches)
+        loader.epoch = self.current_epoch
+        self.epoch_scores = {}
+        self._losses = []
+        self._collected = {}
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, targets = batch
+        logits = self.network(images)
+        loss = scores.loss(self.spec.task, logits, targets)
+        self._losses.append(loss.detach())
+        self._collect("train", Predictions(logits.detach(), targets, None))
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        losses = torch.stack(self._losses)
+        if not torch.isfinite(losses).all():
+            step = int((~torch.isfinite(losses)).nonzero()[0])
+            raise UserError(
+                f"the loss became {losses[step].item()} in epoch {self.current_epoch + 1}, step "
+                f"{step + 1}. Lower optimizer.lr (now {self.optimizer_config.lr}) or set "
+                "trainer.gradient_clip_val."
+            )
+        self._score("train", self._taken("train"), loss=losses.mean().item())
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._collect("val", self._predict(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self.val_predictions = self._taken("val")
+        self._score("val", self.val_predictions)
+
+    def on_test_epoch_start(self) -> None:
+        self._collected = {}
+
+    def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._collect(f"test {dataloader_idx:03d}", self._predict(batch))
+
+    def on_test_epoch_end(self) -> None:
+        self.test_predictions = [self._taken(part) for part in sorted(self._collected)]
+
+    def _predict(self, batch: Batch) -> Predictions:
+        images, targets = batch
+        logits, theta = self.network.predict(images)
+        return Predictions(logits, targets, theta)
+
+    def _collect(self, part: str, predictions: Predictions) -> None:
+        self._collected.setdefault(part, []).append(predictions)
+
+    def _taken(self, part: str) -> Predictions:
+        return Predictions.join(self._collected.pop(part))
+
+    def _score(self, part: str, predictions: Predictions, loss: float | None = None) -> None:
+        """``loss`` replaces the one recomputed from the predictions, where it was recorded."""
+        found = scores.scores(self.spec.task, predictions.logits, predictions.targets)
+        if loss is not None:
+            found["loss"] = loss
+        self.epoch_scores[part] = found

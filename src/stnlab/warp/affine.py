@@ -1,0 +1,95 @@
+"""Affine warps of images: from parameters to theta, from theta to the grid of sampling points.
+
+Convention, stated once for the project:
+
+* ``theta`` (..., 2, 3) maps a point of the *destination* to the point of the *source* that it is
+  read from: ``dst_norm_to_src_norm``, in normalised coordinates, so a theta that halves zooms in.
+* Points are (x, y), x to the right and y down; the first row of theta gives x. Flat, the order is
+  [theta11, theta12, theta13, theta21, theta22, theta23]; the identity is [1, 0, 0, 0, 1, 0].
+* -1 and 1 are the centres of the outermost pixels (``align_corners=True``) or their outer edges
+  (``False``).
+* What lies outside the source is the sampler's business (:mod:`stnlab.warp.sampling`).
+
+Source: Jaderberg et al. (2015), section 3.2, equation 1.
+"""
+
+import torch
+from torch import Tensor
+
+
+def affine_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """The source point of every destination pixel, like :func:`torch.nn.functional.affine_grid`.
+
+    An outer sum of a part that depends on x and one that depends on y: less work than torch's
+    batched matrix product, equal to it up to rounding. The x and the y plane lie one after the
+    other in memory, which both the sum and the sampler go through faster than through pairs.
+
+    Convention: module docstring.
+
+    Args:
+        theta: (N, 2, 3), destination to source.
+        size: (height, width) of the destination, in pixels.
+        align_corners: what -1 and 1 mean, in destination and source alike.
+
+    Returns:
+        (N, height, width, 2), normalised (x, y).
+    """
+    height, width = size
+    x = pixel_centres(width, align_corners, theta)
+    y = pixel_centres(height, align_corners, theta)
+    along_x = theta[:, :, 0, None] * x  # (N, 2, width)
+    along_y = theta[:, :, 1, None] * y + theta[:, :, 2, None]  # (N, 2, height)
+    planes = along_y[:, :, :, None] + along_x[:, :, None, :]
+    return planes.permute(0, 2, 3, 1)
+
+
+def pixel_centres(num_pixels: int, align_corners: bool, like: Tensor) -> Tensor:
+    """Normalised coordinates of the pixel centres of one axis, with ``like``'s dtype and device."""
+    end = 1.0 if align_corners else 1.0 - 1.0 / num_pixels
+    if align_corners and num_pixels == 1:
+        end = 0.0
+    return torch.linspace(-end, end, num_pixels, dtype=like.dtype, device=like.device)
+
+
+def similarity_theta(angle: Tensor, translation: Tensor, scale: Tensor) -> Tensor:
+    """Theta that rotates, scales and shifts a *square* image's content about its centre.
+
+    The content is rotated by ``angle``, scaled by ``scale``, then shifted by ``translation``; theta
+    is the inverse map, destination to source. Edges at -1 and 1: use ``align_corners=False``.
+
+    Args:
+        angle: (N,), degrees, counter-clockwise as seen on the screen (as PIL's ``rotate``).
+        translation: (N, 2), (x, y) as a fraction of the width; positive is right and down.
+        scale: (N,), above 1 enlarges.
+
+    Returns:
+        (N, 2, 3).
+    """
+    radians = torch.deg2rad(angle)
+    cos, sin = torch.cos(radians) / scale, torch.sin(radians) / scale
+    shift_x, shift_y = 2 * translation[:, 0], 2 * translation[:, 1]  # the image is 2 wide
+    first = torch.stack([cos, -sin, sin * shift_y - cos * shift_x], dim=1)
+    second = torch.stack([sin, cos, -sin * shift_x - cos * shift_y], dim=1)
+    return torch.stack([first, second], dim=1)
+
+
+def determinant(theta: Tensor) -> Tensor:
+    """Determinant of theta's linear part, (...,): area of source read per area of destination."""
+    return theta[..., 0, 0] * theta[..., 1, 1] - theta[..., 0, 1] * theta[..., 1, 0]
+
+
+def share_outside(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """Share of the sampling grid that falls outside the source, in [0, 1].
+
+    Args:
+        theta: (..., 2, 3).
+        size: (height, width) of the destination, in pixels.
+        align_corners: see the module docstring. A point between the centre of an outermost pixel
+            and its edge counts as outside for True, as inside for False.
+
+    Returns:
+        (...,).
+    """
+    grid = affine_grid(theta.reshape(-1, 2, 3), size, align_corners)
+    outside = (grid.abs() > 1 + 1e-6).any(dim=-1)
+    return outside.to(theta.dtype).mean(dim=(1, 2)).reshape(theta.shape[:-2])

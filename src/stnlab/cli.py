@@ -1,5 +1,6 @@
 """The command line: Hydra's, with its errors in plain words and a help that explains the groups."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from stnlab.config.compose import CONF_DIR, explain, from_hydra, wants_stack_trace
+from stnlab.config.composition import CONF_DIR, explain, from_hydra, wants_stack_trace
 from stnlab.errors import UserError
 
 _TRAIN_HELP = """\
@@ -58,8 +59,6 @@ def _train(composed: DictConfig) -> None:
 
 def _run_hydra(config_name: str, job: Callable[[DictConfig], None]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
-    import os
-
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
@@ -81,8 +80,8 @@ def _describe_groups() -> str:
     lines = []
     for group in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
         lines.append(f"  {group.name}")
-        for option in sorted(group.glob("*.yaml")):
-            lines.append(f"    {option.stem:<14} {_first_comment(option)}")
+        options = sorted(group.glob("*.yaml"))
+        lines += [f"    {option.stem:<14} {_first_comment(option)}" for option in options]
     return "\n".join(lines) + "\n"
 
 

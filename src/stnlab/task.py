@@ -10,7 +10,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stnlab.config.schema import OptimizerConfig
+from stnlab.config.schema import AdamConfig
 from stnlab.data.digits import Batches
 from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
@@ -48,7 +48,7 @@ class Classification(pl.LightningModule):
     """
 
     def __init__(
-        self, network: Network, spec: DatasetSpec, optimizer: OptimizerConfig, seed: int
+        self, network: Network, spec: DatasetSpec, optimizer: AdamConfig, seed: int
     ) -> None:
         super().__init__()
         self.network = network

@@ -62,9 +62,7 @@ def identity(plain: dict[str, Any]) -> dict[str, Any]:
 def differing_keys(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     """``(key, value in one, value in other)`` where two identities differ; absent is None."""
     keys = list(dict.fromkeys([*one, *other]))
-    return [
-        (key, one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)
-    ]
+    return [(key, one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)]
 
 
 def cell(config: ExperimentConfig) -> str:

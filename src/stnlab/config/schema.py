@@ -125,7 +125,9 @@ class MultiStnConfig(StnConfig):
 class InitConfig:
     name: str = MISSING
     scheme: InitScheme = MISSING
-    theta: list[list[float]] | None = None  # scheme fixed: a row for each transformer, or one for all
+    theta: list[list[float]] | None = (
+        None  # scheme fixed: a row for each transformer, or one for all
+    )
 
 
 @dataclass
@@ -134,7 +136,7 @@ class PaddingConfig:
 
 
 @dataclass
-class OptimizerConfig:
+class AdamConfig:
     lr: float = MISSING
     betas: tuple[float, float] = MISSING
     eps: float = MISSING
@@ -174,7 +176,7 @@ class ExperimentConfig:
     model: ModelConfig = MISSING
     init: InitConfig = field(default_factory=InitConfig)
     padding: PaddingConfig = field(default_factory=PaddingConfig)
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    optimizer: AdamConfig = field(default_factory=AdamConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
     name: str | None = None

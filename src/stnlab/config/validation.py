@@ -179,13 +179,9 @@ def _validate_model(config: ExperimentConfig) -> None:
     if isinstance(model, CnnConfig):
         classifier = model.classifier
         _require_layers("model.classifier", classifier.channels, [classifier.kernel_size] * 2)
-        _require(
-            classifier.hidden >= 1, "model.classifier.hidden", classifier.hidden, "1 or more"
-        )
+        _require(classifier.hidden >= 1, "model.classifier.hidden", classifier.hidden, "1 or more")
         _require_dropout("model.classifier.dropout", classifier.dropout)
-        size = (
-            spec.object_size if isinstance(model, MultiStnConfig) else (spec.height, spec.width)
-        )
+        size = spec.object_size if isinstance(model, MultiStnConfig) else (spec.height, spec.width)
         _require_fit("model.classifier.kernel_size", [classifier.kernel_size] * 2, size)
     if isinstance(model, StnConfig):
         localization = model.localization
@@ -219,7 +215,8 @@ def _require_layers(key: str, channels: list[int], kernel_sizes: list[int]) -> N
 
 def _require_fit(key: str, kernel_sizes: list[int], size: tuple[int, int]) -> None:
     """Two times convolution and pooling must leave at least one pixel."""
-    for side in size:
+    for length in size:
+        side = length
         for kernel_size in kernel_sizes:
             side = (side - kernel_size + 1) // 2
         _require(

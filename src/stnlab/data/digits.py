@@ -37,9 +37,7 @@ class Examples:
 
     def to(self, device: torch.device) -> "Examples":
         """The same, resident on ``device``."""
-        return Examples(
-            self.images.to(device), self.members.to(device), self.targets.to(device)
-        )
+        return Examples(self.images.to(device), self.members.to(device), self.targets.to(device))
 
 
 @dataclass(frozen=True)
@@ -50,6 +48,12 @@ class DigitParts:
     val: Examples
     test: Examples
     sha256: str
+
+    def to(self, device: torch.device) -> "DigitParts":
+        """The same, resident on ``device``."""
+        return DigitParts(
+            self.train.to(device), self.val.to(device), self.test.to(device), self.sha256
+        )
 
 
 def load_parts(config: DigitsConfig) -> DigitParts:
@@ -94,7 +98,9 @@ def consecutive_pairs(items: Tensor, permutations: int, rng: torch.Generator) ->
     """
     if len(items) == 0:
         return items.new_empty((0, 2))
-    line = torch.cat([items[torch.randperm(len(items), generator=rng)] for _ in range(permutations)])
+    line = torch.cat(
+        [items[torch.randperm(len(items), generator=rng)] for _ in range(permutations)]
+    )
     return torch.stack([line[:-1], line[1:]], dim=1)
 
 
@@ -110,6 +116,7 @@ class Batches:
         self,
         examples: Examples,
         layout: Layout,
+        *,
         batch_size: int,
         ranges: distortion.Ranges,
         backend: Backend = Backend.tensor,
@@ -147,7 +154,9 @@ class Batches:
             )
             targets = self.examples.targets[chosen]
             yield from zip(
-                inputs.split(self.batch_size), targets.split(self.batch_size), strict=True
+                torch.split(inputs, self.batch_size),
+                torch.split(targets, self.batch_size),
+                strict=True,
             )
 
     def _thetas(self, num_examples: int, num_objects: int, device: torch.device) -> Tensor | None:

@@ -78,10 +78,11 @@ def distort_pil(images: Tensor, thetas: Tensor) -> Tensor:
     ):
         dst_norm_to_src_norm = np.vstack([theta, [0, 0, 1]])
         dst_pixel_to_src_pixel = norm_to_pixel @ dst_norm_to_src_norm @ pixel_to_norm
-        warped[index] = Image.fromarray(image).transform(
+        transformed = Image.fromarray(image).transform(
             (width, height),
             Image.Transform.AFFINE,
             tuple(dst_pixel_to_src_pixel[:2].ravel()),
             resample=Image.Resampling.BILINEAR,
         )
+        warped[index] = np.asarray(transformed)
     return torch.from_numpy(warped).to(images.device)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stnlab.config.compose import PROJECT_DIR
+from stnlab.config.composition import PROJECT_DIR
 from stnlab.errors import UserError
 
 BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
@@ -66,7 +66,9 @@ def load(root: str | None = None) -> Digits:
 
 def _find(folder: Path, name: str) -> Path | None:
     candidates = [
-        place / file for place in (folder, folder / "MNIST" / "raw") for file in (name, f"{name}.gz")
+        place / file
+        for place in (folder, folder / "MNIST" / "raw")
+        for file in (name, f"{name}.gz")
     ]
     return next((path for path in candidates if path.is_file()), None)
 
@@ -75,12 +77,10 @@ def _download(folder: Path) -> None:
     from torchvision.datasets import MNIST  # only here: its import takes a second
 
     missing = [name for name in _MD5 if _find(folder, name) is None]
-    existed = folder.exists()
     try:
         MNIST(str(folder), train=True, download=True)
     except (RuntimeError, OSError) as error:
-        if not existed:
-            _remove_if_empty(folder)
+        _remove_if_empty(folder)
         raise UserError(
             f"dataset.root: {folder} lacks {', '.join(missing)}, and the download failed "
             f"({error}). Put MNIST's four files there, packed or not, or leave dataset.root out "
@@ -89,6 +89,7 @@ def _download(folder: Path) -> None:
 
 
 def _remove_if_empty(folder: Path) -> None:
+    """Take away the folders that a failed download has made."""
     for path in (folder / "MNIST" / "raw", folder / "MNIST", folder):
         if path.is_dir() and not any(path.iterdir()):
             path.rmdir()

@@ -2,7 +2,7 @@
 
 import torch.nn.functional as F
 from torch import Tensor
-from torchmetrics.functional.classification import multiclass_accuracy
+from torchmetrics.functional.classification import multiclass_stat_scores
 
 from stnlab.data.spec import Task
 
@@ -26,13 +26,12 @@ def scores(task: Task, logits: Tensor, targets: Tensor) -> Scores:
         ``n``, ``loss`` and ``accuracy`` (in [0, 1]) for multiclass.
     """
     assert task is Task.multiclass
-    accuracy = multiclass_accuracy(
+    counts = multiclass_stat_scores(
         logits, targets, num_classes=logits.shape[1], average="micro", validate_args=False
     )
+    true_positives, *_, support = counts.tolist()
     return {
         "n": len(targets),
         "loss": loss(task, logits, targets).item(),
-        "accuracy": accuracy.item(),
+        "accuracy": true_positives / support,
     }
-
-

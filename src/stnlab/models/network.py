@@ -52,9 +52,7 @@ def build_network(config: ExperimentConfig) -> Network:
         return _transformer_network(config, model, spec)
 
 
-def _transformer_network(
-    config: ExperimentConfig, model: StnConfig, spec: DatasetSpec
-) -> Network:
+def _transformer_network(config: ExperimentConfig, model: StnConfig, spec: DatasetSpec) -> Network:
     is_multi = isinstance(model, MultiStnConfig)
     per_channel = is_multi and spec.channels > 1
     view_size = spec.object_size if is_multi else (spec.height, spec.width)

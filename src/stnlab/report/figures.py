@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -21,8 +22,8 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
         inputs: (N, C, H, W), normalised.
         views: (N, V, C', h, w), normalised.
     """
-    rows = list(
-        zip(inputs.split(_EXAMPLES_A_ROW), views.split(_EXAMPLES_A_ROW), strict=True)
+    rows = zip(
+        torch.split(inputs, _EXAMPLES_A_ROW), torch.split(views, _EXAMPLES_A_ROW), strict=True
     )
     panels = [warp_panel(*row).numpy() for row in rows]
     width = 8.0

@@ -20,7 +20,8 @@ def warp_panel(inputs: Tensor, views: Tensor) -> Tensor:
     """
     above, below = _side_by_side(inputs), _side_by_side(views.flatten(1, 2))
     width = max(above.shape[2], below.shape[2])
-    columns = torch.cat([_centred(above, width), _centred(below, width)], dim=1)
+    between = above.new_ones((len(above), _GAP // 2, width))
+    columns = torch.cat([_centred(above, width), between, _centred(below, width)], dim=1)
     gap = columns.new_ones((columns.shape[1], _GAP))
     pieces = [piece for column in columns for piece in (column, gap)]
     return torch.cat(pieces[:-1], dim=1)

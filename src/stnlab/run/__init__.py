@@ -1,5 +1,5 @@
 """One run, from a config to a complete run folder."""
 
-from stnlab.run.train import Outcome, train
+from stnlab.run.run import Outcome, train
 
 __all__ = ["Outcome", "train"]

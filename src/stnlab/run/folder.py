@@ -66,9 +66,7 @@ class RunFolder:
         differing = differing_keys(found, identity(plain_config))
         if differing and not overwrite:
             what = "a complete run" if self.metrics.exists() else "an interrupted run"
-            keys = "; ".join(
-                f"{key} was {before}, is now {now}" for key, before, now in differing
-            )
+            keys = "; ".join(f"{key} was {before}, is now {now}" for key, before, now in differing)
             raise UserError(
                 f"{self.path} holds {what} of another config ({keys}). It is left as it is. "
                 "Either give this run another place with name=…, or delete the other with "

@@ -87,7 +87,9 @@ class ProgressReport(Checkpoint):
         left = elapsed / (epoch - self._first_epoch) * (epochs - epoch)
         line = f"epoch {epoch:>{len(str(epochs))}}/{epochs}  {shown}"
         if self._bar is None:
-            self.console.print(f"{line}  {_clock(elapsed)} gone, {_clock(left)} left", soft_wrap=True)
+            self.console.print(
+                f"{line}  {_clock(elapsed)} gone, {_clock(left)} left", soft_wrap=True
+            )
         else:
             self._bar.console.print(line)
             if "val" in found:

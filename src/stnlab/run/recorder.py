@@ -9,6 +9,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.loops.progress import _ProcessedTracker
 
 from stnlab.errors import UserError
 from stnlab.run.folder import RunFolder, write_atomically
@@ -21,8 +22,8 @@ class Recorder(Checkpoint):
     """After every epoch: a row of ``history.csv``, ``last.ckpt``, and ``best.ckpt`` if it is one.
 
     Lightning calls a Checkpoint after the module's own hooks, when the epoch's scores are known.
-    What an epoch draws at random is keyed by (seed, epoch), so going on from the end of an epoch gives the same
-    numbers as never having stopped.
+    What an epoch draws at random is keyed by (seed, epoch), so going on from the end of an epoch
+    gives the same numbers as never having stopped.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -66,13 +67,16 @@ class Recorder(Checkpoint):
         checkpoint = load_checkpoint(self.folder.last_checkpoint)
         task.load_state_dict(checkpoint["state_dict"])
         self.history = checkpoint["callbacks"][self.state_key]["history"]
-        progress = trainer.fit_loop.epoch_progress.current
-        progress.processed = progress.completed = len(self.history)
-        loop = trainer.fit_loop.epoch_loop
-        loop.automatic_optimization.optim_progress.optimizer.step.total.completed = checkpoint[
-            "global_step"
-        ]
-        loop._batches_that_stepped = checkpoint["global_step"]
+        trainer.fit_loop.epoch_progress.current = _ProcessedTracker(
+            ready=len(self.history),
+            started=len(self.history),
+            processed=len(self.history),
+            completed=len(self.history),
+        )
+        optimizer_steps = (
+            trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
+        )
+        optimizer_steps.step.total.completed = checkpoint["global_step"]
         self._optimizer_state = checkpoint["optimizer_states"][0]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.table import Table
 
-from stnlab.run.train import Outcome
+from stnlab.run.run import Outcome
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
@@ -16,9 +16,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     table.add_column(f"best epoch ({metrics['best']['epoch']})", justify="right")
     for part, last in metrics["test"].items():
         best = metrics["best"]["test"][part]
-        table.add_row(
-            part, str(last["n"]), f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}"
-        )
+        table.add_row(part, str(last["n"]), f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}")
     console.print(table)
     if metrics["collapsed"]:
         console.print(f"collapsed: {metrics['collapsed_reason']}", soft_wrap=True)

@@ -7,7 +7,6 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 from stnlab.models.transformer import SpatialTransformer
 from stnlab.report.panels import warp_panel
@@ -30,11 +29,12 @@ class TensorBoardReport(Checkpoint):
     scores are known. The step is the number of optimizer steps.
     """
 
-    def __init__(self, folder: RunFolder, examples: Tensor) -> None:
+    def __init__(self, folder: RunFolder, examples: Tensor, log_every_n_steps: int) -> None:
         """``examples`` (N, C, H, W) are the inputs whose warps are shown."""
         self.writer = SummaryWriter(str(folder.path))
         self.writer.add_custom_scalars(_LAYOUT)
         self.examples = examples
+        self.log_every_n_steps = log_every_n_steps
 
     def on_train_batch_end(
         self,
@@ -44,7 +44,7 @@ class TensorBoardReport(Checkpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        if (batch_idx + 1) % trainer.log_every_n_steps == 0:
+        if (batch_idx + 1) % self.log_every_n_steps == 0:
             self.writer.add_scalar("loss/step", outputs["loss"].item(), trainer.global_step)
 
     @torch.no_grad()
@@ -57,7 +57,10 @@ class TensorBoardReport(Checkpoint):
         transformer = pl_module.network.transformer
         if transformer is not None:
             self._add_panel(transformer, step)
-            if pl_module.val_predictions is not None and pl_module.val_predictions.theta is not None:
+            if (
+                pl_module.val_predictions is not None
+                and pl_module.val_predictions.theta is not None
+            ):
                 self._add_theta(transformer, pl_module.val_predictions.theta, step)
         self.writer.flush()
 
@@ -85,17 +88,15 @@ class TensorBoardReport(Checkpoint):
         """Fill the HParams tab and close the event file.
 
         Args:
-            parameters: flat; anything that is not a number, a truth value or a text is shown as one.
+            parameters: flat; whatever is no number, truth value or text is shown as text.
             metrics: flat, by name.
         """
         shown = {
             key: value if isinstance(value, bool | int | float | str) else str(value)
             for key, value in parameters.items()
         }
-        for summary in hparams(shown, metrics):
-            self.writer._get_file_writer().add_summary(summary)
-        for name, value in metrics.items():
-            self.writer.add_scalar(name, value, 0)
+        # run_name "." keeps them in this run instead of one of their own.
+        self.writer.add_hparams(shown, metrics, run_name=".")  # type: ignore[no-untyped-call]
         self.close()
 
     def close(self) -> None:

@@ -26,14 +26,16 @@ CONF_DIR = PROJECT_DIR / "conf"
 schema.register()
 
 
-def compose(overrides: Sequence[str] = (), config_name: str = "train") -> schema.ExperimentConfig:
-    """Compose ``conf/<config_name>.yaml`` with ``overrides``, as the command line does.
+def compose(
+    overrides: Sequence[str] = (), config_name: str = "train", conf_dir: Path = CONF_DIR
+) -> schema.ExperimentConfig:
+    """Compose ``<conf_dir>/<config_name>.yaml`` with ``overrides``, as the command line does.
 
     Raises:
         UserError: for anything that is wrong with the overrides or the files.
     """
     try:
-        with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        with hydra.initialize_config_dir(str(conf_dir), version_base="1.3"):
             return from_hydra(hydra.compose(config_name, overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error) from error
@@ -49,9 +51,8 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
         raise _unknown_key(key, parent)
     missing = sorted(OmegaConf.missing_keys(composed))
     if missing:
-        raise UserError(
-            f"'{missing[0]}' has no value. Set it, or choose a file of conf/{missing[0].split('.')[0]}/."
-        )
+        group = missing[0].split(".")[0]
+        raise UserError(f"'{missing[0]}' has no value. Set it, or choose a file of conf/{group}/.")
     config = OmegaConf.to_object(composed)
     assert isinstance(config, schema.ExperimentConfig)
     validate(config)
@@ -60,15 +61,18 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
 
 def explain(error: BaseException) -> UserError:
     """Put an error of Hydra or OmegaConf into one message that names the key and the remedy."""
-    cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
+    # Hydra chains the cause for an override, and leaves it as the context for a file.
+    chained = error.__cause__ or error.__context__
+    cause = chained if isinstance(chained, OmegaConfBaseException) else error
     where = re.match(r"In '([^']+)'", str(error))
     place = f" (in conf/{where[1]}.yaml)" if where else ""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
         return _unknown_key(cause.full_key, cause.object_type, place)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
+        key = str(cause.full_key)
         reason = str(cause.msg or cause).splitlines()[0]
         hint = " Write it with a point, as in 1.0" if "hint 'float'" in reason else ""
-        return UserError(f"'{cause.full_key}': {reason}{place}.{hint}")
+        return UserError(f"'{key}': {reason}{place}.{hint}")
     if isinstance(error, MissingConfigException):
         return _unknown_option(str(error))
     if "Config group override must be a string" in str(error):
@@ -85,7 +89,8 @@ def explain(error: BaseException) -> UserError:
 def _unknown_option(message: str) -> UserError:
     """Name the config group's options: ``message`` is Hydra's, which lists them a line each."""
     found = re.search(r"Could not find '(?:(.+)/)?([^'/]+)'", message)
-    options = re.findall(r"^\t(\S+)$", message.split("Config search path")[0], re.MULTILINE)
+    listing = message.split("Config search path", maxsplit=1)[0]
+    options = re.findall(r"^\t(\S+)$", listing, re.MULTILINE)
     if not found or not options:
         return UserError(message.splitlines()[0] + ".")
     group, option = found[1], found[2]

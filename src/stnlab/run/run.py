@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
 from stnlab import config as configs
@@ -47,7 +48,7 @@ class Outcome(NamedTuple):
     already_complete: bool
 
 
-class Interrupted(UserError):
+class RunStoppedError(UserError):
     """The user stopped the run; it can go on."""
 
     exit_status = 130  # as for a command ended by Ctrl-C
@@ -58,7 +59,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
 
     Raises:
         UserError: for whatever the user can mend; see its message.
-        Interrupted: on Ctrl-C.
+        RunStoppedError: on Ctrl-C.
     """
     folder = RunFolder(configs.folder(config))
     plain = configs.to_plain(config)
@@ -108,13 +109,11 @@ class _Run:
         self.task = Classification(build_network(config), self.spec, config.optimizer, config.seed)
         self.recorder = Recorder(folder)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
-        self.trainer = self._trainer()
-        device = self.trainer.strategy.root_device
-        self.parts = DigitParts(
-            *(part.to(device) for part in (parts.train, parts.val, parts.test)), parts.sha256
+        self.tensorboard = TensorBoardReport(
+            folder, self._panel_examples(parts), config.trainer.log_every_n_steps
         )
-        self.tensorboard = TensorBoardReport(folder, self._panel_examples())
-        self.trainer.callbacks[:0] = [self.tensorboard]
+        self.trainer = self._trainer()
+        self.parts = parts.to(self.trainer.strategy.root_device)
         self.setup_seconds = time.perf_counter() - began
 
     def to_the_end(self, resume: bool) -> dict[str, Any]:
@@ -155,13 +154,13 @@ class _Run:
                 detect_anomaly=trainer.detect_anomaly,
                 profiler=trainer.profiler,
                 log_every_n_steps=trainer.log_every_n_steps,
-                callbacks=[self.progress, self.recorder],
+                callbacks=[self.tensorboard, self.progress, self.recorder],
                 logger=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
                 num_sanity_val_steps=0,
             )
-        except (pl.utilities.exceptions.MisconfigurationException, ValueError) as error:
+        except (MisconfigurationException, ValueError) as error:
             raise UserError(f"trainer: {error}") from error
 
     def _fit(self) -> None:
@@ -181,7 +180,7 @@ class _Run:
         try:
             self.trainer.fit(self.task, train, val if self.dataset.val_size else None)
         except SystemExit as error:  # how Lightning ends on Ctrl-C
-            raise Interrupted(
+            raise RunStoppedError(
                 f"stopped after epoch {len(self.recorder.history)} of "
                 f"{self.config.trainer.max_epochs}. The same command goes on from there."
             ) from error
@@ -305,16 +304,23 @@ class _Run:
 
     def _batches(self, examples: Examples, batch_size: int, ranges: Ranges, **keys: Any) -> Batches:
         backend = self.config.distortion.backend
-        return Batches(examples, self.dataset.layout, batch_size, ranges, backend, **keys)
+        return Batches(
+            examples,
+            self.dataset.layout,
+            batch_size=batch_size,
+            ranges=ranges,
+            backend=backend,
+            **keys,
+        )
 
     def _test_batches(self, ranges: Ranges, distortion_key: tuple[int, ...] = ()) -> Batches:
         return self._batches(
             self.parts.test, _TEST_BATCH_SIZE, ranges, distortion_key=distortion_key
         )
 
-    def _panel_examples(self) -> torch.Tensor:
+    def _panel_examples(self, parts: DigitParts) -> torch.Tensor:
         """Validation digits, or training digits where nothing is held out."""
-        source = self.parts.val if self.dataset.val_size else self.parts.train
+        source = parts.val if self.dataset.val_size else parts.train
         examples = Examples(
             source.images,
             source.members[:_NUM_PANEL_EXAMPLES],

@@ -1,0 +1,157 @@
+"""The networks: every size pinned, every combination stepped once."""
+
+import pytest
+import torch
+
+from stnlab.config import CONF_DIR, compose
+from stnlab.data.spec import dataset_spec
+from stnlab.errors import UserError
+from stnlab.models import build_network
+
+DATASETS = sorted(path.stem for path in (CONF_DIR / "dataset").glob("*.yaml"))
+MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
+
+# From SPEC's sizes by hand: a convolution has (in * k * k + 1) * out, a layer (in + 1) * out.
+NUM_PARAMETERS = {
+    ("rot90", "cnn"): 27_095,
+    ("rot90", "fcn"): 27_562,
+    ("rot90", "stn"): 27_360,
+    ("rot90", "multi-stn"): None,  # refused
+    ("RTS", "cnn"): 27_095,
+    ("RTS", "fcn"): 27_562,
+    ("RTS", "stn"): 27_360,
+    ("RTS", "multi-stn"): None,
+    ("two-channel", "cnn"): 27_804,
+    ("two-channel", "fcn"): 52_947,
+    ("two-channel", "stn"): 28_461,
+    ("two-channel", "multi-stn"): 43_819,
+    ("same-image", "cnn"): 62_554,
+    ("same-image", "fcn"): 52_947,
+    ("same-image", "stn"): 62_539,
+    ("same-image", "multi-stn"): 50_737,
+}
+
+
+def network(*overrides):
+    return build_network(compose(overrides))
+
+
+def inputs(config, num=4):
+    spec = dataset_spec(config.dataset)
+    rng = torch.Generator().manual_seed(0)
+    return torch.randn(num, spec.channels, spec.height, spec.width, generator=rng)
+
+
+def test_the_table_covers_every_dataset_and_model():
+    assert set(NUM_PARAMETERS) == {(dataset, model) for dataset in DATASETS for model in MODELS}
+
+
+@pytest.mark.parametrize(("dataset", "model"), NUM_PARAMETERS)
+def test_sizes_and_one_step(dataset, model):
+    overrides = [f"dataset={dataset}", f"model={model}"]
+    expected = NUM_PARAMETERS[dataset, model]
+    if expected is None:
+        with pytest.raises(UserError, match="warps each of two digits, and this dataset has one"):
+            compose(overrides)
+        return
+    config = compose(overrides)
+    built = build_network(config)
+    assert sum(p.numel() for p in built.parameters()) == expected
+    logits = built(inputs(config))
+    assert logits.shape == (4, dataset_spec(config.dataset).num_classes)
+    optimizer = torch.optim.Adam(built.parameters())
+    before = [p.clone() for p in built.parameters()]
+    torch.nn.functional.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+    optimizer.step()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in built.parameters())
+    assert any(not torch.equal(p, old) for p, old in zip(built.parameters(), before, strict=True))
+
+
+def test_cnn_has_the_capacity_of_the_transformer_network():
+    cnn, stn = NUM_PARAMETERS["rot90", "cnn"], NUM_PARAMETERS["rot90", "stn"]
+    assert abs(cnn - stn) / stn < 0.1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "views", "thetas"),
+    [
+        (["dataset=rot90", "model=stn"], (4, 1, 1, 28, 28), (4, 1, 2, 3)),
+        (["dataset=two-channel", "model=stn"], (4, 1, 2, 28, 28), (4, 1, 2, 3)),
+        (["dataset=same-image", "model=stn"], (4, 1, 1, 28, 56), (4, 1, 2, 3)),
+        (["dataset=two-channel", "model=multi-stn"], (4, 2, 1, 28, 28), (4, 2, 2, 3)),
+        (["dataset=same-image", "model=multi-stn"], (4, 2, 1, 28, 28), (4, 2, 2, 3)),
+    ],
+)
+def test_shapes_of_views_and_thetas(overrides, views, thetas):
+    config = compose(overrides)
+    warped = build_network(config).transformer(inputs(config))
+    assert warped.views.shape == views
+    assert warped.theta.shape == thetas
+
+
+@pytest.mark.parametrize("dataset", ["rot90", "two-channel"])
+def test_identity_start_leaves_the_input(dataset):
+    overrides = [f"dataset={dataset}", "model=stn" if dataset == "rot90" else "model=multi-stn"]
+    config = compose(overrides)
+    images = inputs(config)
+    views = build_network(config).transformer(images).views
+    torch.testing.assert_close(views.flatten(1, 2), images)
+
+
+def test_left_right_start_looks_at_the_halves():
+    """With align_corners false the halves are read pixel by pixel."""
+    config = compose(
+        ["dataset=same-image", "model=multi-stn", "init=left-right", "model.align_corners=false"]
+    )
+    images = inputs(config)
+    views = build_network(config).transformer(images).views
+    torch.testing.assert_close(views[:, 0], images[..., :28])
+    torch.testing.assert_close(views[:, 1], images[..., 28:])
+
+
+def test_both_crops_come_from_their_own_image():
+    """A batch's views are those of its images one by one."""
+    config = compose(["dataset=same-image", "model=multi-stn", "init=random"])
+    transformer, images = build_network(config).transformer, inputs(config)
+    one_by_one = torch.cat([transformer(image[None]).views for image in images])
+    torch.testing.assert_close(transformer(images).views, one_by_one)
+
+
+def test_channels_share_the_localization_network_but_not_theta():
+    config = compose(["dataset=two-channel", "model=multi-stn", "init=torch-default"])
+    transformer, images = build_network(config).transformer, inputs(config)
+    theta = transformer(images).theta
+    swapped = transformer(images.flip(1)).theta
+    torch.testing.assert_close(theta.flip(1), swapped)
+    assert not torch.allclose(theta[:, 0], theta[:, 1])
+
+
+def test_random_start_is_a_gaussian_bias_under_zero_weight():
+    layer = network("init=random").transformer.localization.theta
+    assert layer.weight.eq(0).all()
+    biases = torch.stack(
+        [network("init=random", f"seed={s}").transformer.localization.theta.bias for s in range(40)]
+    )
+    assert biases.std().item() == pytest.approx(1, abs=0.15)
+    assert biases.unique(dim=0).shape[0] == 40
+
+
+def test_torch_default_start_keeps_torchs_weights():
+    assert network("init=torch-default").transformer.localization.theta.weight.abs().max() > 0
+
+
+def test_weights_follow_the_seed_alone():
+    torch.rand(3)
+    one, same, other = (
+        torch.cat([p.flatten() for p in network(f"seed={seed}").parameters()]) for seed in (1, 1, 2)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_dropout_is_off_in_evaluation():
+    config = compose(["model=cnn"])
+    built, images = build_network(config), inputs(config)
+    assert not torch.equal(built(images), built(images))
+    built.eval()
+    assert torch.equal(built(images), built(images))

@@ -1,0 +1,234 @@
+"""One run, end to end on real digits: its folder, its sameness, its refusals."""
+
+import csv
+import json
+import signal
+import time
+
+import pytest
+import torch
+import yaml
+from conftest import SHORT
+from rich.console import Console
+
+from stnlab.config import folder
+from stnlab.errors import UserError
+from stnlab.evaluation.robustness import AMOUNTS
+from stnlab.run import train
+from stnlab.run.recorder import load_checkpoint
+
+
+def numbers(metrics):
+    return {key: metrics[key] for key in ("test", "best", "collapsed", "collapsed_reason")}
+
+
+@pytest.fixture
+def quiet():
+    return Console(quiet=True)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["dataset=rot90", "model=stn"],
+        ["dataset=RTS", "model=cnn"],
+        ["dataset=RTS", "model=fcn", "dataset.val_size=0"],
+        ["dataset=two-channel", "model=multi-stn", "init=torch-default"],
+        ["dataset=two-channel", "model=stn"],
+        ["dataset=same-image", "model=multi-stn", "init=left-right", "padding=border"],
+        ["dataset=same-image", "model=cnn", "distortion.backend=pil"],
+    ],
+    ids=" ".join,
+)
+def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
+    config = short(*overrides)
+    outcome = train(config, quiet)
+    path = outcome.path
+    assert path == folder(config)
+    metrics = json.loads((path / "metrics.json").read_text())
+    assert metrics == outcome.metrics
+    assert metrics["status"] == "complete"
+    for found in (metrics["test"], metrics["best"]["test"]):
+        for part in ("clean", "distorted"):
+            assert 0 <= found[part]["accuracy"] <= 1
+            assert found[part]["loss"] > 0
+            assert found[part]["n"] == 500
+    assert metrics["parameters"] > 0
+    assert set(metrics["seconds"]) == {"setup", "train", "test"}
+    assert metrics["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert metrics["data"]["name"] == "MNIST"
+    config_yaml = yaml.safe_load((path / "config.yaml").read_text())
+    assert config_yaml["seed"] == 0
+    has_transformer = "stn" in config.model.name
+    assert (config_yaml["init"] == "NA") is not has_transformer
+    history = list(csv.DictReader((path / "history.csv").open()))
+    assert [row["epoch"] for row in history] == ["1", "2"]
+    assert ("val_accuracy" in history[0]) is (config.dataset.val_size > 0)
+    for name in ("last.ckpt", *(["best.ckpt"] if config.dataset.val_size else [])):
+        assert "state_dict" in torch.load(path / "checkpoints" / name, weights_only=True)
+    assert list(path.glob("events.out.tfevents.*"))
+    is_single = config.dataset.name in ("rot90", "RTS")
+    assert (path / "robustness.csv").exists() is is_single
+    assert (path / "figures" / "robustness.png").exists() is is_single
+    assert (path / "figures" / "warps-training-distortion.png").exists() is has_transformer
+    assert not list(path.rglob("*.tmp"))
+
+
+def test_robustness_covers_seeds_amounts(short, quiet):
+    path = train(short("model=cnn"), quiet).path
+    rows = list(csv.DictReader((path / "robustness.csv").open()))
+    assert [(row["factor"], float(row["amount"])) for row in rows] == [
+        (factor, amount) for factor, amounts in AMOUNTS.items() for amount in amounts
+    ]
+    undistorted = {row["accuracy"] for row in rows if float(row["amount"]) == 0}
+    clean = json.loads((path / "metrics.json").read_text())["test"]["clean"]["accuracy"]
+    assert {float(accuracy) for accuracy in undistorted} == {clean}
+
+
+def test_the_same_seed_gives_the_same_numbers(short, quiet):
+    torch.rand(5)
+    one, same, other = (
+        train(short(f"name={name}", f"seed={seed}"), quiet).metrics
+        for name, seed in (("a", 3), ("b", 3), ("c", 4))
+    )
+    assert numbers(one) == numbers(same)
+    assert numbers(one) != numbers(other)
+
+
+def test_a_complete_run_is_not_run_again(short, quiet):
+    config = short()
+    first = train(config, quiet)
+    again = train(config, quiet)
+    assert again.already_complete
+    assert again.metrics == first.metrics
+
+
+def test_a_run_of_another_config_is_left_alone(short, quiet):
+    first = train(short(), quiet)
+    before = (first.path / "metrics.json").read_bytes()
+    with pytest.raises(
+        UserError,
+        match=r"complete run of another config \(optimizer\.lr was 0\.001, is now 0\.01\)"
+        r".*name=….*overwrite=true",
+    ):
+        train(short("optimizer.lr=0.01"), quiet)
+    assert (first.path / "metrics.json").read_bytes() == before
+    replaced = train(short("optimizer.lr=0.01", "overwrite=true"), quiet)
+    assert not replaced.already_complete
+    assert yaml.safe_load((first.path / "config.yaml").read_text())["optimizer"]["lr"] == 0.01
+
+
+def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(short, quiet, train_py, tmp_path):
+    """SIGKILL in the middle of the second of three epochs, then the same command again."""
+    overrides = [*SHORT, "trainer.max_epochs=3", "trainer.limit_train_batches=150", "dataset=RTS"]
+    undisturbed = train(short(*overrides[-3:], "name=undisturbed"), quiet)
+    killed = folder(short(*overrides[-3:], "name=killed"))
+    command = [*overrides, "name=killed", f"output_dir={tmp_path / 'outputs'}"]
+    process = train_py(*command)
+    checkpoint = killed / "checkpoints" / "last.ckpt"
+    while not checkpoint.exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    time.sleep(0.3)  # an epoch takes about a second
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (killed / "metrics.json").exists()
+    process = train_py(*command)
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    assert "epoch 1/3" not in out
+    assert "epoch 3/3" in out
+    resumed = json.loads((killed / "metrics.json").read_text())
+    assert numbers(resumed) == numbers(undisturbed.metrics)
+    weights = [
+        load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
+        for path in (killed, undisturbed.path)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    strip = (
+        lambda path: [
+            row[:-1] for row in csv.reader((path / "history.csv").open())
+        ]
+    )
+    assert strip(killed) == strip(undisturbed.path)
+
+
+def test_an_interrupted_run_of_another_config_is_left_alone(short, quiet):
+    path = train(short(), quiet).path
+    (path / "metrics.json").unlink()
+    with pytest.raises(UserError, match=r"interrupted run of another config \(trainer\.max_epochs"):
+        train(short("trainer.max_epochs=1"), quiet)
+    assert (path / "checkpoints" / "last.ckpt").exists()
+
+
+def test_a_run_killed_after_its_last_epoch_only_tests(short, quiet):
+    config = short()
+    first = train(config, quiet)
+    (first.path / "metrics.json").unlink()
+    assert numbers(train(config, quiet).metrics) == numbers(first.metrics)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "checkpoints/last.ckpt",
+            b"PK\x03\x04 cut",
+            r"last\.ckpt is damaged.*Delete .*checkpoints",
+        ),
+        ("config.yaml", b"a: [", r"config\.yaml cannot be read.*Move .* away"),
+        ("config.yaml", b"\xff\xfe", r"config\.yaml cannot be read"),
+        ("config.yaml", b"text", r"config\.yaml is not a config"),
+        ("metrics.json", b'{"status": ', r"metrics\.json cannot be read"),
+        ("metrics.json", b"[]", r"metrics\.json is not a run's result"),
+    ],
+)
+def test_a_damaged_file_is_named(short, quiet, name, content, message):
+    config = short("model=cnn")
+    path = train(config, quiet).path
+    if not name.startswith("metrics"):
+        (path / "metrics.json").unlink()
+    (path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        train(config, quiet)
+    assert (path / name).read_bytes() == content
+
+
+def test_a_folder_that_cannot_be_written(short, quiet, tmp_path):
+    (tmp_path / "outputs").write_text("a file")
+    with pytest.raises(UserError, match=r"output_dir: cannot write to .* Name another folder"):
+        train(short(), quiet)
+
+
+def test_two_processes_in_one_folder(short, quiet, train_py, tmp_path):
+    process = train_py(*SHORT, "trainer.max_epochs=50", f"output_dir={tmp_path / 'outputs'}")
+    config = short("trainer.max_epochs=50")
+    while not (folder(config) / "config.yaml").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    try:
+        with pytest.raises(UserError, match=r"is being worked on by another process"):
+            train(config, quiet)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(short, quiet):
+    config = short("optimizer.lr=1.0e+30")
+    with pytest.raises(UserError, match=r"the loss became (nan|inf) in epoch 1, step \d+.*Lower"):
+        train(config, quiet)
+    assert not (folder(config) / "metrics.json").exists()
+
+
+def test_an_accelerator_that_is_not_there(short, quiet):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=r"trainer: .*(CUDA|GPU)"):
+        train(short("trainer.accelerator=gpu"), quiet)
+
+
+def test_a_collapsed_run_says_so(short, quiet):
+    metrics = train(short("trainer.limit_train_batches=1", "trainer.max_epochs=1"), quiet).metrics
+    assert metrics["collapsed"] is True
+    assert "near the" in metrics["collapsed_reason"]

@@ -73,7 +73,7 @@ def test_ctrl_c_says_how_to_go_on(train_py, tmp_path):
 
 
 def test_every_combination_with_multirun(train_py, tmp_path):
-    status, _, err = run(train_py, *SHORT, "-m", "model=cnn,fcn", "seed=0,1")
+    status, _, err = run(train_py, "-m", *SHORT, "model=cnn,fcn", "seed=0,1")
     assert status == 0, err
     found = sorted(str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("metrics.json"))
     assert found == [f"outputs/rot90/{m}/seed={s}" for m in ("cnn", "fcn") for s in (0, 1)]

@@ -22,6 +22,10 @@ def numbers(metrics):
     return {key: metrics[key] for key in ("test", "best", "collapsed", "collapsed_reason")}
 
 
+def read_csv(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
 @pytest.fixture
 def quiet():
     return Console(quiet=True)
@@ -61,7 +65,7 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     assert config_yaml["seed"] == 0
     has_transformer = "stn" in config.model.name
     assert (config_yaml["init"] == "NA") is not has_transformer
-    history = list(csv.DictReader((path / "history.csv").open()))
+    history = read_csv(path / "history.csv")
     assert [row["epoch"] for row in history] == ["1", "2"]
     assert ("val_accuracy" in history[0]) is (config.dataset.val_size > 0)
     for name in ("last.ckpt", *(["best.ckpt"] if config.dataset.val_size else [])):
@@ -76,7 +80,7 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
 
 def test_robustness_covers_seeds_amounts(short, quiet):
     path = train(short("model=cnn"), quiet).path
-    rows = list(csv.DictReader((path / "robustness.csv").open()))
+    rows = read_csv(path / "robustness.csv")
     assert [(row["factor"], float(row["amount"])) for row in rows] == [
         (factor, amount) for factor, amounts in AMOUNTS.items() for amount in amounts
     ]
@@ -145,12 +149,10 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(short, quiet, 
         for path in (killed, undisturbed.path)
     ]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
-    strip = (
-        lambda path: [
-            row[:-1] for row in csv.reader((path / "history.csv").open())
-        ]
-    )
-    assert strip(killed) == strip(undisturbed.path)
+    histories = [read_csv(path / "history.csv") for path in (killed, undisturbed.path)]
+    for row in (*histories[0], *histories[1]):
+        del row["seconds"]
+    assert histories[0] == histories[1]
 
 
 def test_an_interrupted_run_of_another_config_is_left_alone(short, quiet):
@@ -224,7 +226,9 @@ def test_a_loss_that_is_no_number_stops_the_run(short, quiet):
 def test_an_accelerator_that_is_not_there(short, quiet):
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
-    with pytest.raises(UserError, match=r"trainer: .*(CUDA|GPU)"):
+    with pytest.raises(
+        UserError, match=r"trainer: .*trainer\.accelerator=gpu.*trainer\.accelerator=auto"
+    ):
         train(short("trainer.accelerator=gpu"), quiet)
 
 

@@ -117,7 +117,7 @@ def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any
         if node_type is not None and dataclasses.is_dataclass(node_type)
         else set()
     )
-    for key in node:
+    for key in map(str, node):
         if key not in fields:
             yield f"{prefix}{key}", node_type
         elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):

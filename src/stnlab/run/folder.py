@@ -81,7 +81,8 @@ class RunFolder:
         try:
             found = yaml.safe_load(self.config.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"{self.config} cannot be read ({error}). {self._remedy()}") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{self.config} cannot be read ({reason}). {self._remedy()}") from error
         if not isinstance(found, dict):
             raise UserError(f"{self.config} is not a config. {self._remedy()}")
         return found

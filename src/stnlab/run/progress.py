@@ -80,7 +80,7 @@ class ProgressReport(Checkpoint):
         found = pl_module.epoch_scores
         shown = "  ".join(
             f"{part} loss {scores['loss']:.4f} accuracy {scores['accuracy']:.2%}"
-            for part, scores in found.items()
+            for part, scores in sorted(found.items())
         )
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
         elapsed = time.perf_counter() - self._began

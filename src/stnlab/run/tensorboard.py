@@ -96,7 +96,7 @@ class TensorBoardReport(Checkpoint):
             for key, value in parameters.items()
         }
         # run_name "." keeps them in this run instead of one of their own.
-        self.writer.add_hparams(shown, metrics, run_name=".")  # type: ignore[no-untyped-call]
+        self.writer.add_hparams(shown, metrics, run_name=".")
         self.close()
 
     def close(self) -> None:

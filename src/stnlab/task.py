@@ -4,7 +4,7 @@ Per step it does no more than it must: losses and predictions stay on the device
 computed once an epoch from all of them.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -61,7 +61,7 @@ class Classification(pl.LightningModule):
         self._losses: list[Tensor] = []
         self._collected: dict[str, list[Predictions]] = {}
 
-    def __setattr__(self, name: str, value: object) -> None:
+    def __setattr__(self, name: str, value: Any) -> None:
         """Let Lightning note its current hook, thirty times a step, past nn.Module's checks.
 
         They take a quarter of all the time that Lightning adds to a step.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -22,17 +21,15 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
         inputs: (N, C, H, W), normalised.
         views: (N, V, C', h, w), normalised.
     """
-    rows = zip(
-        torch.split(inputs, _EXAMPLES_A_ROW), torch.split(views, _EXAMPLES_A_ROW), strict=True
-    )
-    panels = [warp_panel(*row).numpy() for row in rows]
+    panel = warp_panel(inputs, views, _EXAMPLES_A_ROW).numpy()
     width = 8.0
-    height = sum(width * panel.shape[0] / panel.shape[1] + 0.1 for panel in panels) + 0.5
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(
+        figsize=(width, width * panel.shape[0] / panel.shape[1] + 0.5), layout="constrained"
+    )
     figure.suptitle(title, fontsize=10)
-    for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):
-        axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_axis_off()
+    axes = figure.subplots()
+    axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_axis_off()
     _save(figure, path)
 
 

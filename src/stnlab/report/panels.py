@@ -8,8 +8,8 @@ from stnlab.data import mnist
 _GAP = 2  # pixels between examples
 
 
-def warp_panel(inputs: Tensor, views: Tensor) -> Tensor:
-    """Each example's input above its views, examples from left to right.
+def warp_panel(inputs: Tensor, views: Tensor, examples_a_row: int) -> Tensor:
+    """Each example's input above its views, in rows of ``examples_a_row`` examples.
 
     Args:
         inputs: (N, C, H, W), normalised; channels are shown side by side.
@@ -18,6 +18,21 @@ def warp_panel(inputs: Tensor, views: Tensor) -> Tensor:
     Returns:
         (height, width) in [0, 1], white between examples.
     """
+    rows = [
+        _row(*row)
+        for row in zip(
+            torch.split(inputs, examples_a_row), torch.split(views, examples_a_row), strict=True
+        )
+    ]
+    width = max(row.shape[1] for row in rows)
+    padded = [
+        torch.nn.functional.pad(row, (0, width - row.shape[1], 0, 4 * _GAP), value=1.0)
+        for row in rows
+    ]
+    return torch.cat(padded)[: -4 * _GAP]
+
+
+def _row(inputs: Tensor, views: Tensor) -> Tensor:
     above, below = _side_by_side(inputs), _side_by_side(views.flatten(1, 2))
     width = max(above.shape[2], below.shape[2])
     between = above.new_ones((len(above), _GAP // 2, width))

@@ -3,9 +3,7 @@
 import contextlib
 import json
 import logging
-import os
 import time
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +16,7 @@ from rich.console import Console
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig
-from stnlab.config.schema import DigitsConfig, Layout
+from stnlab.config.schema import DigitsConfig, Layout, StnConfig
 from stnlab.data.digits import Batches, DigitParts, Examples, load_parts, ranges_of
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
@@ -30,6 +28,7 @@ from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.folder import RunFolder, State, write_atomically
+from stnlab.run.overhead import spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
@@ -68,8 +67,8 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         state = folder.claim(plain, config.overwrite)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
-        run = _Run(config, plain, folder, console or Console())
-        with _without_dataloader_advice(), _without_search_for_gpus():
+        run = Run(config, folder, console or Console())
+        with spared_of_needless_work():
             metrics = run.to_the_end(resume=state is State.interrupted)
         return Outcome(folder.path, metrics, already_complete=False)
 
@@ -96,15 +95,13 @@ def _only_one(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
-class _Run:
+class Run:
     """The parts of one run, put together."""
 
-    def __init__(
-        self, config: ExperimentConfig, plain: dict[str, Any], folder: RunFolder, console: Console
-    ) -> None:
+    def __init__(self, config: ExperimentConfig, folder: RunFolder, console: Console) -> None:
         assert isinstance(config.dataset, DigitsConfig)
         began = time.perf_counter()
-        self.config, self.plain, self.folder, self.dataset = config, plain, folder, config.dataset
+        self.config, self.folder, self.dataset = config, folder, config.dataset
         torch.set_num_threads(config.num_threads)
         self.spec = dataset_spec(config.dataset)
         parts = load_parts(config.dataset)
@@ -122,11 +119,13 @@ class _Run:
         try:
             if resume:
                 self.recorder.resume(self.trainer, self.task)
-            self._fit()
+            self.fit()
             began = time.perf_counter()
             metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
-            self.tensorboard.finish(_hyperparameters(self.plain), _headline(metrics))
+            self.tensorboard.finish(
+                _hyperparameters(self.config), _headline(metrics), self.trainer.global_step
+            )
         finally:
             self.tensorboard.close()
         write_atomically(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
@@ -167,14 +166,8 @@ class _Run:
                 "cannot run it; trainer.accelerator=auto takes what is there."
             ) from error
 
-    def _fit(self) -> None:
-        train = self._batches(
-            self.parts.train,
-            self.dataset.batch_size,
-            ranges_of(self.config.distortion),
-            distortion_key=(self.config.seed,),
-            order_key=(self.config.seed,),
-        )
+    def fit(self) -> None:
+        """Train to the last epoch."""
         val = self._batches(
             self.parts.val,
             _TEST_BATCH_SIZE,
@@ -182,7 +175,7 @@ class _Run:
             distortion_key=(self.dataset.seed, Stream.val_distortion),
         )
         try:
-            self.trainer.fit(self.task, train, val)
+            self.trainer.fit(self.task, self.train_batches(), val)
         except SystemExit as error:  # how Lightning ends on Ctrl-C
             raise RunStoppedError(
                 f"stopped after epoch {len(self.recorder.history)} of "
@@ -306,6 +299,16 @@ class _Run:
 
     # --- batches
 
+    def train_batches(self) -> Batches:
+        """The training batches; their randomness is keyed by the run's seed."""
+        return self._batches(
+            self.parts.train,
+            self.dataset.batch_size,
+            ranges_of(self.config.distortion),
+            distortion_key=(self.config.seed,),
+            order_key=(self.config.seed,),
+        )
+
     def _batches(self, examples: Examples, batch_size: int, ranges: Ranges, **keys: Any) -> Batches:
         backend = self.config.distortion.backend
         return Batches(
@@ -339,11 +342,19 @@ class _Run:
         return next(iter(batches))[0]
 
 
-def _hyperparameters(plain: dict[str, Any]) -> dict[str, Any]:
-    flat = configs.identity(plain)
-    names = {"dataset.name": "dataset", "model.name": "model", "init.name": "init"}
-    names["padding.mode"] = "padding"
-    return {names.get(key, key): value for key, value in flat.items()}
+def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
+    """What TensorBoard's HParams tab tells runs apart by."""
+    has_transformer = isinstance(config.model, StnConfig)
+    return {
+        "dataset": config.dataset.name,
+        "model": config.model.name,
+        "init": config.init.name if has_transformer else configs.NOT_APPLICABLE,
+        "padding": config.padding.mode.name if has_transformer else configs.NOT_APPLICABLE,
+        "seed": config.seed,
+        "max_epochs": config.trainer.max_epochs,
+        "batch_size": config.dataset.batch_size,
+        "lr": config.optimizer.lr,
+    }
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
@@ -353,30 +364,3 @@ def _headline(metrics: dict[str, Any]) -> dict[str, float]:
         for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"]))
         for part in found
     }
-
-
-@contextlib.contextmanager
-def _without_dataloader_advice() -> Iterator[None]:
-    """Silence Lightning's advice about DataLoader workers: batches are made in memory."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*does not have many workers.*")
-        # Lightning's own use of torch, which only its next release can mend.
-        warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
-        yield
-
-
-@contextlib.contextmanager
-def _without_search_for_gpus() -> Iterator[None]:
-    """Spare a machine without a GPU a search for its driver at every optimizer step.
-
-    A CUDA build of torch looks for one in ``Optimizer.step`` (0.3 ms, up to 5% of a step here)
-    unless CUDA_VISIBLE_DEVICES says that there is none.
-    """
-    if torch.cuda.is_available() or "CUDA_VISIBLE_DEVICES" in os.environ:
-        yield
-        return
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    try:
-        yield
-    finally:
-        del os.environ["CUDA_VISIBLE_DEVICES"]

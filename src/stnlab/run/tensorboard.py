@@ -15,6 +15,7 @@ from stnlab.task import Classification
 from stnlab.warp.affine import determinant, share_outside
 
 _THETA_NAMES = ("theta11", "theta12", "theta13", "theta21", "theta22", "theta23")
+_EXAMPLES_A_ROW = 6
 _LAYOUT = {
     "training": {
         name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in ("accuracy", "loss")
@@ -30,7 +31,7 @@ class TensorBoardReport(Checkpoint):
     """
 
     def __init__(self, folder: RunFolder, examples: Tensor, log_every_n_steps: int) -> None:
-        """``examples`` (N, C, H, W) are the inputs whose warps are shown."""
+        """``examples`` (N, C, H, W) are the inputs whose warps are shown after every epoch."""
         self.writer = SummaryWriter(str(folder.path))
         self.writer.add_custom_scalars(_LAYOUT)
         self.examples = examples
@@ -67,7 +68,7 @@ class TensorBoardReport(Checkpoint):
     def _add_panel(self, transformer: SpatialTransformer, step: int) -> None:
         device = next(transformer.parameters()).device
         views = transformer(self.examples.to(device)).views.cpu()
-        panel = warp_panel(self.examples.cpu(), views)
+        panel = warp_panel(self.examples.cpu(), views, _EXAMPLES_A_ROW)
         enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
         self.writer.add_image("digits/before above, after below", enlarged, step, dataformats="HW")
 
@@ -84,19 +85,12 @@ class TensorBoardReport(Checkpoint):
             self.writer.add_scalar(f"{prefix}/determinant", determinant(of_view).mean(), step)
             self.writer.add_histogram(f"{prefix}/determinant", determinant(of_view), step)
 
-    def finish(self, parameters: dict[str, Any], metrics: dict[str, float]) -> None:
-        """Fill the HParams tab and close the event file.
-
-        Args:
-            parameters: flat; whatever is no number, truth value or text is shown as text.
-            metrics: flat, by name.
-        """
-        shown = {
-            key: value if isinstance(value, bool | int | float | str) else str(value)
-            for key, value in parameters.items()
-        }
+    def finish(
+        self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
+    ) -> None:
+        """Fill the HParams tab and close the event file."""
         # run_name "." keeps them in this run instead of one of their own.
-        self.writer.add_hparams(shown, metrics, run_name=".")
+        self.writer.add_hparams(parameters, metrics, run_name=".", global_step=step)
         self.close()
 
     def close(self) -> None:

@@ -1,0 +1,144 @@
+"""One measurement in a process of its own: warm up, say "ready", wait for "go", measure.
+
+    python -m benchmarks.worker KIND DATASET MODEL INIT STEPS
+
+KIND is "ours", "bare" (our data and model in a plain loop) or "naive-0", "naive-2", "naive-4" (by
+DataLoader workers). The last line printed is the result as JSON.
+"""
+
+import contextlib
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from rich.console import Console
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import naive
+from stnlab.config import ExperimentConfig, compose
+from stnlab.config.schema import DigitsConfig
+from stnlab.data import mnist
+from stnlab.data.digits import load_parts
+from stnlab.data.spec import dataset_spec
+from stnlab.run.folder import RunFolder
+from stnlab.run.run import Run, spared_of_needless_work
+
+_WARM_UP_STEPS = 20
+
+
+class _StartTogether(Callback):
+    """Waits at the start of the second epoch: the first one is the warm-up."""
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.current_epoch == 1:
+            _wait_for_go()
+
+
+def _wait_for_go() -> None:
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
+def _seconds(steps: Iterator[object], num_steps: int) -> float:
+    for _ in range(_WARM_UP_STEPS):
+        next(steps)
+    _wait_for_go()
+    began = time.perf_counter()
+    for _ in range(num_steps):
+        next(steps)
+    return time.perf_counter() - began
+
+
+def _prepared(config: ExperimentConfig) -> Run:
+    return Run(config, RunFolder(Path(tempfile.mkdtemp())), Console(quiet=True))
+
+
+def _ours(config: ExperimentConfig) -> float:
+    run = _prepared(config)
+    run.trainer.callbacks.append(_StartTogether())
+    run.fit()
+    return run.recorder.history[1]["seconds"]
+
+
+def _bare(config: ExperimentConfig, num_steps: int) -> float:
+    run = _prepared(config)
+    network, optimizer = run.task.network.train(), run.task.configure_optimizers()
+
+    def steps() -> Iterator[None]:
+        while True:
+            for images, targets in run.train_batches():
+                optimizer.zero_grad()
+                torch.nn.functional.cross_entropy(network(images), targets).backward()
+                optimizer.step()
+                yield
+
+    return _seconds(steps(), num_steps)
+
+
+def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
+    assert isinstance(config.dataset, DigitsConfig)
+    torch.set_num_threads(2)
+    parts, digits = load_parts(config.dataset), mnist.load()
+    amounts = config.distortion
+    layout = config.dataset.layout.name
+    dataset = naive.Digits(
+        digits.train_images,
+        digits.train_labels,
+        parts.train.members,
+        layout,
+        (amounts.rotation, amounts.translation, amounts.scale),
+    )
+    network = naive.build(layout, config.model.name, dataset_spec(config.dataset).num_classes)
+    return _seconds(naive.steps(dataset, network, workers), num_steps)
+
+
+def _flops(config: ExperimentConfig) -> int:
+    """Multiplications and additions of one training step of the plain network."""
+    assert isinstance(config.dataset, DigitsConfig)
+    spec = dataset_spec(config.dataset)
+    network = naive.build(config.dataset.layout.name, config.model.name, spec.num_classes)
+    images = torch.zeros(64, spec.channels, spec.height, spec.width)
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    return counter.get_total_flops()
+
+
+def main() -> None:
+    kind, dataset, model, init, num_steps = sys.argv[1:]
+    config = compose(
+        [
+            f"dataset={dataset}",
+            f"model={model}",
+            f"init={init}",
+            "dataset.val_size=0",
+            "trainer.accelerator=cpu",
+            "trainer.max_epochs=2",
+            f"trainer.limit_train_batches={num_steps}",
+        ]
+    )
+    steps = int(num_steps)
+    with spared_of_needless_work(), contextlib.redirect_stderr(sys.stdout):
+        if kind == "ours":
+            seconds = _ours(config)
+        elif kind == "bare":
+            seconds = _bare(config, steps)
+        else:
+            seconds = _naive(config, steps, workers=int(kind.split("-")[1]))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        json.dumps(
+            {"ms_per_step": 1000 * seconds / steps, "peak_mib": peak, "flops": _flops(config)}
+        ),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

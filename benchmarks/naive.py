@@ -17,7 +17,7 @@ MEAN, STD = 0.1307, 0.3081
 
 
 class Digits(Dataset[tuple[Tensor, int]]):
-    """Examples of one or two digits, distorted by torchvision's PIL transforms when they are read."""
+    """Examples of one or two digits, distorted by torchvision's PIL transforms when read."""
 
     def __init__(
         self,

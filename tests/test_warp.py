@@ -98,9 +98,9 @@ def test_gradients_at_generic_theta(align_corners, padding_mode):
 
 def test_gradient_at_the_identity_is_finite_and_points_to_the_next_cell():
     """Sampling points lie on pixel centres, where the derivative jumps: the cell to the right."""
-    image = torch.tensor([[[[0.0, 1.0, 5.0]]]])
+    image = torch.tensor([0.0, 1.0, 5.0]).expand(1, 1, 2, 3)
     theta = IDENTITY.clone().requires_grad_()
-    grid = affine_grid(theta, (1, 3), align_corners=True)
+    grid = affine_grid(theta, (2, 3), align_corners=True)
     grid.retain_grad()
     sample(image, grid, "border", True)[0, 0, 0, 1].backward()
     assert grid.grad is not None

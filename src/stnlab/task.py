@@ -71,6 +71,12 @@ class Classification(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def transfer_batch_to_device(
+        self, batch: Batch, device: torch.device, dataloader_idx: int
+    ) -> Batch:
+        """Batches are made on the run's device: there is nothing to move."""
+        return batch
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.optimizer_config
         return torch.optim.Adam(

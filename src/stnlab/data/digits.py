@@ -16,8 +16,8 @@ from stnlab.data import distortion, mnist
 from stnlab.data.randomness import Stream, generator
 
 # The 64 examples of a training batch are too few to keep the warp busy; several batches are
-# distorted in one go. Fewer than about a thousand digits at a time fit the processor's cache.
-_DIGITS_AT_A_TIME = 1024
+# distorted in one go. Up to about 500 digits at a time fit a core's cache.
+_DIGITS_AT_A_TIME = 512
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ class Batches:
         else:
             warp = distortion.distort if self.backend is Backend.tensor else distortion.distort_pil
             pixels = warp(images, thetas.flatten(end_dim=1))
-        normalised = (pixels - 255 * mnist.MEAN).div_(255 * mnist.STD)
+        normalised = pixels.mul_(1 / (255 * mnist.STD)).sub_(mnist.MEAN / mnist.STD)
         return lay_out(normalised.view(len(members), -1, *normalised.shape[1:]), self.layout)
 
 

@@ -60,7 +60,8 @@ def distort(images: Tensor, thetas: Tensor) -> Tensor:
     size = (images.shape[1], images.shape[2])
     grid = affine_grid(thetas, size, align_corners=False)
     warped = sample(images[:, None].float(), grid, padding_mode="border", align_corners=False)
-    inside = (grid[..., 0].abs() < 1) & (grid[..., 1].abs() < 1)
+    distance = torch.maximum(grid[..., 0].abs(), grid[..., 1].abs())
+    inside = torch.lt(distance, 1, out=torch.empty_like(distance))  # as numbers, not truth values
     return warped[:, 0].mul_(inside)
 
 

@@ -23,14 +23,15 @@ class ConvClassifier(nn.Module):
         super().__init__()
         first, second = config.channels
         self.block1 = ConvPoolRelu(channels, first, config.kernel_size)
-        self.block2 = ConvPoolRelu(first, second, config.kernel_size, config.dropout)
+        self.block2 = ConvPoolRelu(first, second, config.kernel_size)
+        self.channel_dropout = nn.Dropout2d(config.dropout)
         height, width = self.block2.output_size(self.block1.output_size(size))
         self.hidden = nn.Linear(num_views * second * height * width, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.classes = nn.Linear(config.hidden, num_classes)
 
     def forward(self, views: Tensor) -> Tensor:
-        features = self.block2(self.block1(views.flatten(0, 1)))
+        features = self.channel_dropout(self.block2(self.block1(views.flatten(0, 1))))
         hidden = self.hidden(features.reshape(len(views), -1)).relu_()
         logits: Tensor = self.classes(self.dropout(hidden))
         return logits

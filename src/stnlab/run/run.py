@@ -28,7 +28,7 @@ from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.folder import RunFolder, State, write_atomically
-from stnlab.run.overhead import spared_of_needless_work
+from stnlab.run.overhead import keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
@@ -103,6 +103,7 @@ class Run:
         began = time.perf_counter()
         self.config, self.folder, self.dataset = config, folder, config.dataset
         torch.set_num_threads(config.num_threads)
+        keep_freed_memory()
         self.spec = dataset_spec(config.dataset)
         parts = load_parts(config.dataset)
         self.task = Classification(build_network(config), self.spec, config.optimizer, config.seed)

@@ -23,12 +23,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import naive
 from stnlab.config import ExperimentConfig, compose
-from stnlab.config.schema import DigitsConfig
 from stnlab.data import mnist
 from stnlab.data.digits import load_parts
 from stnlab.data.spec import dataset_spec
 from stnlab.run.folder import RunFolder
 from stnlab.run.run import Run, spared_of_needless_work
+from stnlab.schema import DigitsConfig
 
 _WARM_UP_STEPS = 20
 

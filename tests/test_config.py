@@ -11,8 +11,8 @@ import yaml
 
 from stnlab import config as configs
 from stnlab.config import CONF_DIR, compose
-from stnlab.config.schema import AdamConfig, TrainerConfig
 from stnlab.errors import UserError
+from stnlab.schema import AdamConfig, TrainerConfig
 
 GROUP_FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
 NEEDS = {  # what a choice cannot do without

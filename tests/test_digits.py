@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from stnlab.config import compose
-from stnlab.config.schema import Backend, Layout
 from stnlab.data import mnist
 from stnlab.data.digits import Batches, Examples, consecutive_pairs, lay_out, load_parts
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream, derived_seed, generator
+from stnlab.schema import Backend, Layout
 
 
 def parts(*overrides):

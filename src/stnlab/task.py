@@ -10,13 +10,13 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
-from stnlab.config.schema import AdamConfig
 from stnlab.data.digits import Batches
 from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.models import Network
+from stnlab.schema import AdamConfig
 
 Batch = tuple[Tensor, Tensor]
 

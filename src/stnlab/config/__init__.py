@@ -2,7 +2,7 @@
 
 from stnlab.config.composition import CONF_DIR, PROJECT_DIR, compose, from_hydra
 from stnlab.config.identity import NOT_APPLICABLE, cell, differing_keys, folder, identity, to_plain
-from stnlab.config.schema import ExperimentConfig
+from stnlab.schema import ExperimentConfig
 
 __all__ = [
     "CONF_DIR",

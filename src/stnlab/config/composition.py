@@ -16,7 +16,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from stnlab.config import schema
+from stnlab import schema
 from stnlab.config.validation import validate
 from stnlab.errors import UserError, did_you_mean
 

@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from stnlab.config.schema import ExperimentConfig, StnConfig
+from stnlab.schema import ExperimentConfig, StnConfig
 
 # Keys that say where a run happens, not what it is.
 _CIRCUMSTANCES = (

@@ -6,7 +6,9 @@ Nothing is loaded before a config has passed here.
 import math
 import re
 
-from stnlab.config.schema import (
+from stnlab.data.spec import dataset_spec
+from stnlab.errors import UserError
+from stnlab.schema import (
     CnnConfig,
     DigitsConfig,
     ExperimentConfig,
@@ -16,8 +18,6 @@ from stnlab.config.schema import (
     MultiStnConfig,
     StnConfig,
 )
-from stnlab.data.spec import DatasetSpec, dataset_spec
-from stnlab.errors import UserError
 
 NUM_TRAIN_IMAGES = 60_000
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
@@ -228,15 +228,6 @@ def _require_fit(key: str, kernel_sizes: list[int], size: tuple[int, int]) -> No
         )
 
 
-def num_predicted_thetas(model: StnConfig, spec: DatasetSpec) -> int:
-    """How many thetas one pass of the localization network predicts.
-
-    Two crops of one image come from one pass; separate channels go through it one by one.
-    """
-    one_pass = isinstance(model, MultiStnConfig) and spec.channels == 1
-    return spec.num_objects if one_pass else 1
-
-
 def _validate_init(config: ExperimentConfig, model: StnConfig) -> None:
     init = config.init
     _require_folder_name("init.name", init.name)
@@ -261,7 +252,8 @@ def _validate_init(config: ExperimentConfig, model: StnConfig) -> None:
         init.theta,
         "finite numbers",
     )
-    num_thetas = num_predicted_thetas(model, dataset_spec(config.dataset))
+    spec = dataset_spec(config.dataset)
+    num_thetas = model.num_predicted_thetas(spec.channels, spec.num_objects)
     if len(rows) not in (1, num_thetas):
         raise UserError(
             f"init={init.name} does not go with dataset={config.dataset.name} and "

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from stnlab.config.schema import Backend, DigitsConfig, DistortionConfig, Layout
 from stnlab.data import distortion, mnist
 from stnlab.data.randomness import Stream, generator
+from stnlab.schema import Backend, DigitsConfig, DistortionConfig, Layout
 
 # The 64 examples of a training batch are too few to keep the warp busy; several batches are
 # distorted in one go. Up to about 500 digits at a time fit a core's cache.

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from stnlab.config.composition import PROJECT_DIR
 from stnlab.errors import UserError
 
-BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
+BUNDLED_ROOT = Path(__file__).resolve().parents[3] / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
 # md5 of the unpacked files, as torchvision and the data's authors know them.

@@ -7,7 +7,7 @@ the data.
 from dataclasses import dataclass
 from enum import Enum
 
-from stnlab.config.schema import DatasetConfig, DigitsConfig, Layout
+from stnlab.schema import DatasetConfig, DigitsConfig, Layout
 
 DIGIT_SIZE = 28  # pixels; MNIST
 NUM_DIGITS = 10

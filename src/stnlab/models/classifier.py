@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from stnlab.config.schema import ClassifierConfig, FcnConfig
 from stnlab.models.convolution import ConvPoolRelu
+from stnlab.schema import ClassifierConfig, FcnConfig
 
 
 class ConvClassifier(nn.Module):

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from stnlab.config.schema import InitConfig, InitScheme, LocalizationConfig
 from stnlab.data.randomness import Stream, generator
 from stnlab.models.convolution import ConvPoolRelu
+from stnlab.schema import InitConfig, InitScheme, LocalizationConfig
 
 
 class Localization(nn.Module):

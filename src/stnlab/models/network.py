@@ -3,19 +3,18 @@
 import torch
 from torch import Tensor, nn
 
-from stnlab.config.schema import (
+from stnlab.data.randomness import Stream, derived_seed
+from stnlab.data.spec import DatasetSpec, dataset_spec
+from stnlab.models.classifier import ConvClassifier, FullyConnected
+from stnlab.models.localization import Localization
+from stnlab.models.transformer import SpatialTransformer
+from stnlab.schema import (
     CnnConfig,
     ExperimentConfig,
     FcnConfig,
     MultiStnConfig,
     StnConfig,
 )
-from stnlab.config.validation import num_predicted_thetas
-from stnlab.data.randomness import Stream, derived_seed
-from stnlab.data.spec import DatasetSpec, dataset_spec
-from stnlab.models.classifier import ConvClassifier, FullyConnected
-from stnlab.models.localization import Localization
-from stnlab.models.transformer import SpatialTransformer
 
 
 class Network(nn.Module):
@@ -61,7 +60,7 @@ def _transformer_network(config: ExperimentConfig, model: StnConfig, spec: Datas
         model.localization,
         channels,
         (spec.height, spec.width),
-        num_predicted_thetas(model, spec),
+        model.num_predicted_thetas(spec.channels, spec.num_objects),
     )
     localization.initialise(config.init, config.seed)
     transformer = SpatialTransformer(

@@ -1,6 +1,7 @@
 """What a person sees while a run goes on: a bar in a terminal, a line an epoch in a pipe."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 
 import pytorch_lightning as pl
@@ -28,6 +29,12 @@ class ProgressReport(Checkpoint):
         self._last_refresh = 0.0
         self._began = 0.0
         self._first_epoch = 0
+
+    def status(self, doing: str) -> AbstractContextManager[object]:
+        """Say in a terminal, and only there, what goes on without a bar."""
+        if self.enabled and self.console.is_terminal:
+            return self.console.status(f"{doing} …")
+        return nullcontext()
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()

@@ -16,7 +16,6 @@ from rich.console import Console
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig
-from stnlab.config.schema import DigitsConfig, Layout, StnConfig
 from stnlab.data.digits import Batches, DigitParts, Examples, load_parts, ranges_of
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
@@ -32,6 +31,7 @@ from stnlab.run.overhead import keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
+from stnlab.schema import DigitsConfig, Layout, StnConfig
 from stnlab.task import Classification, Predictions
 
 # Test batches are larger than training's: nothing is learned from them, only their size costs.
@@ -122,7 +122,8 @@ class Run:
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
-            metrics = self._test()
+            with self.progress.status("testing"):
+                metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
                 _hyperparameters(self.config), _headline(metrics), self.trainer.global_step

@@ -115,10 +115,16 @@ class StnConfig(CnnConfig):
     # written (0.3); False: their outer edges, PyTorch's default since 1.3.
     align_corners: bool = True
 
+    def num_predicted_thetas(self, channels: int, num_objects: int) -> int:  # noqa: ARG002
+        """How many thetas one pass of the localization network predicts, for such an input."""
+        return 1
+
 
 @dataclass
 class MultiStnConfig(StnConfig):
-    pass
+    def num_predicted_thetas(self, channels: int, num_objects: int) -> int:
+        """Crops of one image come from one pass; separate channels go through one by one."""
+        return num_objects if channels == 1 else 1
 
 
 @dataclass

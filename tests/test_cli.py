@@ -70,6 +70,7 @@ def test_ctrl_c_says_how_to_go_on(train_py, tmp_path):
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "The same command goes on from there." in err
+    assert not list((tmp_path / "outputs").rglob("*.lock"))
 
 
 def test_every_combination_with_multirun(train_py, tmp_path):

@@ -50,12 +50,12 @@ class RunFolder:
             return state
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+            if state is State.fresh:
+                for stale in self.path.glob("events.out.tfevents.*"):
+                    stale.unlink()
             write_atomically(self.config, yaml.safe_dump(plain_config, sort_keys=False))
         except OSError as error:
-            raise UserError(
-                f"output_dir: cannot write to {self.path} ({error.strerror}). "
-                "Name another folder with output_dir=… ."
-            ) from error
+            raise unwritable(self.path, error) from error
         return state
 
     def _state(self, plain_config: dict[str, Any], overwrite: bool) -> State:
@@ -103,6 +103,14 @@ class RunFolder:
 
     def _remedy(self) -> str:
         return f"Move {self.path} away, or give this run another place with name=… ."
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """What to say when ``path`` cannot be written."""
+    return UserError(
+        f"output_dir: cannot write to {path} ({error.strerror or error}). "
+        "Name another folder with output_dir=… ."
+    )
 
 
 def write_atomically(path: Path, content: str) -> None:

@@ -26,7 +26,7 @@ from stnlab.evaluation.collapse import collapse_reason
 from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
-from stnlab.run.folder import RunFolder, State, write_atomically
+from stnlab.run.folder import RunFolder, State, unwritable, write_atomically
 from stnlab.run.overhead import keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
@@ -77,22 +77,22 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
 def _only_one(folder: RunFolder) -> Iterator[None]:
     """Refuse a second process in the same run folder."""
     lock_path = folder.path.parent / f".{folder.path.name}.lock"
+    lock = FileLock(lock_path, timeout=0)
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(lock_path, timeout=0)
-        with lock:
-            yield
-            lock_path.unlink(missing_ok=True)
+        lock.acquire()
     except Timeout as error:
         raise UserError(
             f"{folder.path} is being worked on by another process. Wait for it, or give this run "
             "another place with name=… ."
         ) from error
     except OSError as error:
-        raise UserError(
-            f"output_dir: cannot write to {folder.path} ({error.strerror or error}). "
-            "Name another folder with output_dir=… ."
-        ) from error
+        raise unwritable(folder.path, error) from error
+    try:
+        yield
+    finally:
+        lock_path.unlink(missing_ok=True)
+        lock.release()
 
 
 class Run:
@@ -117,6 +117,11 @@ class Run:
         self.setup_seconds = time.perf_counter() - began
 
     def to_the_end(self, resume: bool) -> dict[str, Any]:
+        """Train, test, and write ``metrics.json``; ``resume`` goes on from the last checkpoint.
+
+        Raises:
+            RunStoppedError: on Ctrl-C.
+        """
         try:
             if resume:
                 self.recorder.resume(self.trainer, self.task)
@@ -128,6 +133,11 @@ class Run:
             self.tensorboard.finish(
                 _hyperparameters(self.config), _headline(metrics), self.trainer.global_step
             )
+        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first to the second
+            raise RunStoppedError(
+                f"stopped after epoch {len(self.recorder.history)} of "
+                f"{self.config.trainer.max_epochs}. The same command goes on from there."
+            ) from error
         finally:
             self.tensorboard.close()
         write_atomically(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
@@ -176,13 +186,7 @@ class Run:
             ranges_of(self.config.distortion),
             distortion_key=(self.dataset.seed, Stream.val_distortion),
         )
-        try:
-            self.trainer.fit(self.task, self.train_batches(), val)
-        except SystemExit as error:  # how Lightning ends on Ctrl-C
-            raise RunStoppedError(
-                f"stopped after epoch {len(self.recorder.history)} of "
-                f"{self.config.trainer.max_epochs}. The same command goes on from there."
-            ) from error
+        self.trainer.fit(self.task, self.train_batches(), val)
 
     # --- testing
 

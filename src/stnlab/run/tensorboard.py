@@ -32,10 +32,22 @@ class TensorBoardReport(Checkpoint):
 
     def __init__(self, folder: RunFolder, examples: Tensor, log_every_n_steps: int) -> None:
         """``examples`` (N, C, H, W) are the inputs whose warps are shown after every epoch."""
-        self.writer = SummaryWriter(str(folder.path))
-        self.writer.add_custom_scalars(_LAYOUT)
+        self.folder = folder
         self.examples = examples
         self.log_every_n_steps = log_every_n_steps
+        self._writer: SummaryWriter | None = None
+
+    @property
+    def writer(self) -> SummaryWriter:
+        """The event file's writer, from the start of training on."""
+        assert self._writer is not None
+        return self._writer
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        # What an interrupted run wrote after its last checkpoint is purged.
+        purge_step = trainer.global_step + 1 if trainer.global_step else None
+        self._writer = SummaryWriter(str(self.folder.path), purge_step=purge_step)
+        self.writer.add_custom_scalars(_LAYOUT)
 
     def on_train_batch_end(
         self,
@@ -88,11 +100,11 @@ class TensorBoardReport(Checkpoint):
     def finish(
         self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
     ) -> None:
-        """Fill the HParams tab and close the event file."""
+        """Fill the HParams tab."""
         # run_name "." keeps them in this run instead of one of their own.
         self.writer.add_hparams(parameters, metrics, run_name=".", global_step=step)
-        self.close()
 
     def close(self) -> None:
-        """Close the event file."""
-        self.writer.close()
+        """Close the event file, if there is one."""
+        if self._writer is not None:
+            self._writer.close()

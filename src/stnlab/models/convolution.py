@@ -2,7 +2,7 @@
 
 :class:`ConvPoolRelu` computes what the three plain operators compute, up to rounding, and leaves
 every device but the CPU to them. On the CPU it takes 50 to 90% of their time, in the classifier
-behind a transformer 45%; ``python -m benchmarks.convolution`` measures it.
+behind a transformer half; ``python -m benchmarks.operators`` measures it.
 """
 
 from typing import Any

@@ -1,11 +1,11 @@
 """How fast a training step is: ours against a naive pipeline and against a bare loop.
 
-    python -m benchmarks.training            the full measurement, about 25 minutes
+    python -m benchmarks.training            the full measurement, about 12 minutes
     python -m benchmarks.training --quick    under 3 minutes
 
 Everything is measured in alternation in one run, so that a machine that slows down slows all alike.
 "side by side" runs two of our processes at a time, one thread each, as a sweep does on two cores;
-its figure is a run's time for a step divided by the two runs. The naive pipeline may use both cores
+its figure is a run's time for a step, divided by the two runs. The naive pipeline may use both cores
 (threads and DataLoader workers), the best of 0, 2 and 4 workers. The result is written to
 benchmarks/results/training.json (--quick: training-quick.json).
 """
@@ -141,7 +141,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="one round of few steps")
     quick = parser.parse_args().quick
-    rounds, steps = (1, 25) if quick else (3, 150)
+    rounds, steps = (1, 25) if quick else (2, 120)
     console = Console(width=140)
     rate = flop_rate()
     rows = []

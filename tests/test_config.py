@@ -118,6 +118,7 @@ MISTAKES = [
     (["model.classifier.dropout=1"], r"model\.classifier\.dropout is 1\.0; allowed: a probability"),
     (["model=cnn", "model.localization.hidden=3"], r"unknown key 'model\.localization'"),
     (["num_threads=0"], r"num_threads is 0; allowed: 1 or more"),
+    (["seed=${sead}"], r"'seed': Interpolation key 'sead' not found"),
     (["model=stn,cnn"], r"Ambiguous value for argument 'model=stn,cnn'.*--multirun"),
 ]
 

@@ -61,18 +61,32 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], None]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
+    composed = False
+
+    def run(config: DictConfig) -> None:
+        nonlocal composed
+        composed = True
+        job(config)
+
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
-        command(job)()
-    except (UserError, HydraException, OmegaConfBaseException, ValueError) as error:
+        command(run)()
+    except UserError as error:
         if traces:
             raise
-        told = error if isinstance(error, UserError) else explain(error)
-        print(f"error: {told}", file=sys.stderr)
-        return told.exit_status
+        return _tell(error)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        if traces or composed:  # past the config, such an error is a defect and shows where it is
+            raise
+        return _tell(explain(error))
     except KeyboardInterrupt:
-        return 130
+        return _tell(UserError("stopped before training began."))
     return 0
+
+
+def _tell(error: UserError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_status
 
 
 def _describe_groups() -> str:

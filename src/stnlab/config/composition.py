@@ -47,13 +47,15 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
     Raises:
         UserError: for an unknown key, a missing value, or a rule that is broken.
     """
-    for key, parent in _unknown_keys(composed):
-        raise _unknown_key(key, parent)
-    missing = sorted(OmegaConf.missing_keys(composed))
-    if missing:
-        group = missing[0].split(".")[0]
-        raise UserError(f"'{missing[0]}' has no value. Set it, or choose a file of conf/{group}/.")
-    config = OmegaConf.to_object(composed)
+    try:
+        for key, parent in _unknown_keys(composed):
+            raise _unknown_key(key, parent)
+        for key in sorted(OmegaConf.missing_keys(composed)):
+            folder = key.split(".")[0]
+            raise UserError(f"'{key}' has no value. Set it, or choose a file of conf/{folder}/.")
+        config = OmegaConf.to_object(composed)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
+        raise explain(error) from error
     assert isinstance(config, schema.ExperimentConfig)
     validate(config)
     return config

@@ -3,11 +3,11 @@
     python -m benchmarks.training            the full measurement, about 12 minutes
     python -m benchmarks.training --quick    under 3 minutes
 
-Everything is measured in alternation in one run, so that a machine that slows down slows all alike.
-"side by side" runs two of our processes at a time, one thread each, as a sweep does on two cores;
-its figure is a run's time for a step, divided by the two runs. The naive pipeline may use both cores
-(threads and DataLoader workers), the best of 0, 2 and 4 workers. The result is written to
-benchmarks/results/training.json (--quick: training-quick.json).
+Everything is measured in alternation in one run, so that a machine that slows down slows all
+alike. "side by side" runs two of our processes at a time, one thread each, as a sweep does on two
+cores; its figure is a run's time for a step, divided by the two runs. The naive pipeline may use
+both cores (threads and DataLoader workers), the best of 0, 2 and 4 workers. The result is written
+to benchmarks/results/training.json (--quick: training-quick.json).
 """
 
 import argparse

@@ -37,7 +37,7 @@ class _SecondEpoch(Callback):
     """Waits at the start of the second epoch (the first is the warm-up) and times its steps."""
 
     def __init__(self) -> None:
-        self.ends: list[float] = []
+        self.ends: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch == 1:
@@ -52,7 +52,7 @@ class _SecondEpoch(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        self.ends.append(time.perf_counter())
+        self.ends.append((time.perf_counter(), trainer.global_step))
 
 
 def _wait_for_go() -> None:
@@ -83,9 +83,11 @@ def _ours(config: ExperimentConfig, num_steps: int) -> float:
     epoch = _SecondEpoch()
     run.trainer.callbacks.append(epoch)
     run.fit()
-    a_step = (epoch.ends[-1] - epoch.ends[0]) / (num_steps - 1)
+    (began, first), (ended, last) = epoch.ends[0], epoch.ends[-1]
+    a_step = (ended - began) / (last - first)
     start_and_end = run.recorder.history[1]["seconds"] - num_steps * a_step
-    return num_steps * (a_step + start_and_end / len(run.train_batches()))
+    steps_of_an_epoch = -(-len(run.parts.train) // run.dataset.batch_size)
+    return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
 
 def _bare(config: ExperimentConfig, num_steps: int) -> float:

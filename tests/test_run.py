@@ -78,6 +78,27 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     assert not list(path.rglob("*.tmp"))
 
 
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["trainer.precision=64-true"],
+        ["trainer.precision=bf16-mixed"],
+        ["trainer.deterministic=true"],
+        ["trainer.gradient_clip_val=0.1", "trainer.gradient_clip_algorithm=norm"],
+        ["num_threads=2"],
+    ],
+    ids=" ".join,
+)
+def test_lightnings_own_settings(short, quiet, overrides):
+    plain = train(short("name=plain"), quiet).metrics
+    changed = train(short("name=changed", *overrides), quiet).metrics
+    torch.set_num_threads(1)
+    loss = [m["test"]["clean"]["loss"] for m in (plain, changed)]
+    assert loss[1] == pytest.approx(loss[0], abs=0.1)
+    if "trainer.precision" in overrides[0] or "clip" in overrides[0]:
+        assert loss[1] != loss[0]
+
+
 def test_robustness_covers_seeds_amounts(short, quiet):
     path = train(short("model=cnn"), quiet).path
     rows = read_csv(path / "robustness.csv")
@@ -144,11 +165,12 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(short, quiet, 
     assert "epoch 3/3" in out
     resumed = json.loads((killed / "metrics.json").read_text())
     assert numbers(resumed) == numbers(undisturbed.metrics)
-    weights = [
-        load_checkpoint(path / "checkpoints" / "last.ckpt")["state_dict"]
-        for path in (killed, undisturbed.path)
-    ]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
+    one, other = (
+        load_checkpoint(path / "checkpoints" / "last.ckpt") for path in (killed, undisturbed.path)
+    )
+    assert one["global_step"] == other["global_step"] == 450
+    for name, weight in one["state_dict"].items():
+        assert torch.equal(weight, other["state_dict"][name])
     histories = [read_csv(path / "history.csv") for path in (killed, undisturbed.path)]
     for row in (*histories[0], *histories[1]):
         del row["seconds"]

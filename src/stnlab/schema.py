@@ -155,7 +155,6 @@ class TrainerConfig:
     """Lightning's Trainer arguments, under Lightning's names."""
 
     max_epochs: int = 10
-    max_steps: int = -1
     accelerator: str = "auto"
     devices: int = 1
     precision: str = "32-true"
@@ -164,7 +163,6 @@ class TrainerConfig:
     limit_test_batches: int | float = 1.0
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str | None = None
-    accumulate_grad_batches: int = 1
     deterministic: bool = False
     benchmark: bool | None = None
     detect_anomaly: bool = False

@@ -1,24 +1,25 @@
 """The LightningModule: one step of training, and the predictions that metrics are made of.
 
 Per step it does no more than it must: losses and predictions stay on the device, and metrics are
-computed once an epoch from all of them.
+computed once an epoch from all of them. One turn of Lightning's loop costs up to a tenth of a step
+of these small networks, so it goes around once for each *chunk* of batches, and takes the optimizer
+steps of the chunk by Lightning's manual optimization.
 """
 
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from stnlab.data.digits import Batches
+from stnlab.data.digits import Batch, Chunks
 from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.models import Network
 from stnlab.schema import AdamConfig
-
-Batch = tuple[Tensor, Tensor]
 
 
 class Predictions(NamedTuple):
@@ -48,9 +49,19 @@ class Classification(pl.LightningModule):
     """
 
     def __init__(
-        self, network: Network, spec: DatasetSpec, optimizer: AdamConfig, seed: int
+        self,
+        network: Network,
+        spec: DatasetSpec,
+        optimizer: AdamConfig,
+        seed: int,
+        *,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
     ) -> None:
         super().__init__()
+        self.automatic_optimization = False
+        self.gradient_clip_val = gradient_clip_val
+        self.gradient_clip_algorithm = gradient_clip_algorithm
         self.network = network
         self.spec = spec
         self.optimizer_config = optimizer
@@ -72,8 +83,8 @@ class Classification(pl.LightningModule):
             super().__setattr__(name, value)
 
     def transfer_batch_to_device(
-        self, batch: Batch, device: torch.device, dataloader_idx: int
-    ) -> Batch:
+        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
+    ) -> Batch | list[Batch]:
         """Batches are made on the run's device: there is nothing to move."""
         return batch
 
@@ -93,19 +104,29 @@ class Classification(pl.LightningModule):
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
         torch.manual_seed(derived_seed(Stream.dropout, self.seed, self.current_epoch))
         loader = self.trainer.train_dataloader
-        assert isinstance(loader, Batches)
-        loader.epoch = self.current_epoch
+        assert isinstance(loader, Chunks)
+        loader.batches.epoch = self.current_epoch
         self.epoch_scores = {}
         self._losses = []
         self._collected = {}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, targets = batch
-        logits = self.network(images)
-        loss = scores.loss(self.spec.task, logits, targets)
-        self._losses.append(loss.detach())
-        self._collect("train", Predictions(logits.detach(), targets, None))
-        return loss
+    def training_step(self, chunk: list[Batch], batch_idx: int) -> dict[str, Tensor]:
+        """An optimizer step for each batch of the chunk; returns the last one's loss."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        for images, targets in chunk:
+            logits = self.network(images)
+            loss = scores.loss(self.spec.task, logits, targets)
+            optimizer.zero_grad()
+            self.manual_backward(loss)
+            if self.gradient_clip_val is not None:
+                self.clip_gradients(
+                    optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
+                )
+            optimizer.step()
+            self._losses.append(loss.detach())
+            self._collect("train", Predictions(logits.detach(), targets, None))
+        return {"loss": self._losses[-1]}
 
     def on_train_epoch_end(self) -> None:
         losses = torch.stack(self._losses)

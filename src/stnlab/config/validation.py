@@ -53,12 +53,6 @@ def _validate_run(config: ExperimentConfig) -> None:
     _require(config.output_dir.strip() != "", "output_dir", config.output_dir, "a folder")
     _require(trainer.max_epochs >= 1, "trainer.max_epochs", trainer.max_epochs, "1 or more")
     _require(
-        trainer.max_steps == -1 or trainer.max_steps >= 1,
-        "trainer.max_steps",
-        trainer.max_steps,
-        "-1 (no limit) or 1 or more",
-    )
-    _require(
         trainer.devices == 1,
         "trainer.devices",
         trainer.devices,
@@ -67,18 +61,20 @@ def _validate_run(config: ExperimentConfig) -> None:
     )
     _require_one_of("trainer.accelerator", trainer.accelerator, ACCELERATORS)
     _require_one_of("trainer.precision", trainer.precision, PRECISIONS)
+    clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
+    _require(clip is None or clip > 0, "trainer.gradient_clip_val", clip, "null or above 0")
+    _require(
+        algorithm in (None, "norm", "value"),
+        "trainer.gradient_clip_algorithm",
+        algorithm,
+        "null, norm, value",
+    )
     for part in ("train", "val", "test"):
         key = f"limit_{part}_batches"
         limit = getattr(trainer, key)
         allowed = "a share in (0, 1] or a number of batches of 1 or more"
         is_share = isinstance(limit, float)
         _require(0 < limit <= 1 if is_share else limit >= 1, f"trainer.{key}", limit, allowed)
-    _require(
-        trainer.accumulate_grad_batches >= 1,
-        "trainer.accumulate_grad_batches",
-        trainer.accumulate_grad_batches,
-        "1 or more",
-    )
     _require(
         trainer.log_every_n_steps >= 1,
         "trainer.log_every_n_steps",

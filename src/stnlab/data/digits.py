@@ -104,6 +104,9 @@ def consecutive_pairs(items: Tensor, permutations: int, rng: torch.Generator) ->
     return torch.stack([line[:-1], line[1:]], dim=1)
 
 
+Batch = tuple[Tensor, Tensor]
+
+
 class Batches:
     """Batches of examples, distorted anew at every epoch; an iterable with a length.
 
@@ -122,8 +125,12 @@ class Batches:
         backend: Backend = Backend.tensor,
         distortion_key: tuple[int, ...] = (),
         order_key: tuple[int, ...] | None = None,
+        limit: float = 1.0,
     ) -> None:
-        """``order_key`` None keeps the examples' own order (validation and test)."""
+        """``order_key`` None keeps the examples' own order (validation and test).
+
+        ``limit`` is a number of batches (int) or a share of them (float), as in Lightning.
+        """
         self.examples = examples
         self.layout = layout
         self.batch_size = batch_size
@@ -131,12 +138,27 @@ class Batches:
         self.backend = backend
         self.distortion_key = distortion_key
         self.order_key = order_key
+        self.limit = limit
         self.epoch = 0
 
     def __len__(self) -> int:
-        return math.ceil(len(self.examples) / self.batch_size)
+        num_batches = math.ceil(len(self.examples) / self.batch_size)
+        if isinstance(self.limit, int):
+            return min(self.limit, num_batches)
+        return max(min(1, num_batches), int(self.limit * num_batches))
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Batch]:
+        for chunk in self.chunks():
+            yield from chunk
+
+    @property
+    def batches_a_chunk(self) -> int:
+        """How many batches are made in one go."""
+        num_objects = self.examples.members.shape[1]
+        return max(1, _DIGITS_AT_A_TIME // (self.batch_size * num_objects))
+
+    def chunks(self) -> Iterator[list[Batch]]:
+        """The same batches, in lists of those that are made in one go."""
         num_examples, num_objects = self.examples.members.shape
         device = self.examples.images.device
         if self.order_key is None:
@@ -145,18 +167,20 @@ class Batches:
             rng = generator(Stream.order, *self.order_key, self.epoch)
             order = torch.randperm(num_examples, generator=rng).to(device)
         thetas = self._thetas(num_examples, num_objects, device)
-        at_a_time = max(1, _DIGITS_AT_A_TIME // (self.batch_size * num_objects)) * self.batch_size
-        for start in range(0, num_examples, at_a_time):
-            part = slice(start, start + at_a_time)
-            chosen = order[part]
+        end = min(num_examples, len(self) * self.batch_size)
+        at_a_time = self.batches_a_chunk * self.batch_size
+        for start in range(0, end, at_a_time):
+            chosen = order[start : min(start + at_a_time, end)]
             inputs = self._inputs(
                 self.examples.members[chosen], None if thetas is None else thetas[chosen]
             )
             targets = self.examples.targets[chosen]
-            yield from zip(
-                torch.split(inputs, self.batch_size),
-                torch.split(targets, self.batch_size),
-                strict=True,
+            yield list(
+                zip(
+                    torch.split(inputs, self.batch_size),
+                    torch.split(targets, self.batch_size),
+                    strict=True,
+                )
             )
 
     def _thetas(self, num_examples: int, num_objects: int, device: torch.device) -> Tensor | None:
@@ -195,3 +219,16 @@ def lay_out(digits: Tensor, layout: Layout) -> Tensor:
 def ranges_of(config: DistortionConfig) -> distortion.Ranges:
     """The training distortion of a config."""
     return distortion.Ranges(config.rotation, config.translation, config.scale)
+
+
+class Chunks:
+    """The chunks of some batches, as an iterable with a length, for Lightning's training loop."""
+
+    def __init__(self, batches: Batches) -> None:
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.batches) / self.batches.batches_a_chunk)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        return self.batches.chunks()

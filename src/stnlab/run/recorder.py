@@ -73,10 +73,8 @@ class Recorder(Checkpoint):
             processed=len(self.history),
             completed=len(self.history),
         )
-        optimizer_steps = (
-            trainer.fit_loop.epoch_loop.automatic_optimization.optim_progress.optimizer
-        )
-        optimizer_steps.step.total.completed = checkpoint["global_step"]
+        steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        steps.total.completed = checkpoint["global_step"]
         self._optimizer_state = checkpoint["optimizer_states"][0]
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

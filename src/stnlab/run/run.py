@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig
-from stnlab.data.digits import Batches, DigitParts, Examples, load_parts, ranges_of
+from stnlab.data.digits import Batches, Chunks, DigitParts, Examples, load_parts, ranges_of
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import dataset_spec
@@ -106,7 +106,14 @@ class Run:
         keep_freed_memory()
         self.spec = dataset_spec(config.dataset)
         parts = load_parts(config.dataset)
-        self.task = Classification(build_network(config), self.spec, config.optimizer, config.seed)
+        self.task = Classification(
+            build_network(config),
+            self.spec,
+            config.optimizer,
+            config.seed,
+            gradient_clip_val=config.trainer.gradient_clip_val,
+            gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
+        )
         self.recorder = Recorder(folder)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
@@ -151,21 +158,15 @@ class Run:
         try:
             return pl.Trainer(
                 max_epochs=trainer.max_epochs,
-                max_steps=trainer.max_steps,
                 accelerator=trainer.accelerator,
                 devices=trainer.devices,
                 precision=trainer.precision,  # type: ignore[arg-type]  # checked in validation
-                limit_train_batches=trainer.limit_train_batches,
                 limit_val_batches=trainer.limit_val_batches if self.dataset.val_size else 0,
                 limit_test_batches=trainer.limit_test_batches,
-                gradient_clip_val=trainer.gradient_clip_val,
-                gradient_clip_algorithm=trainer.gradient_clip_algorithm,
-                accumulate_grad_batches=trainer.accumulate_grad_batches,
                 deterministic=trainer.deterministic,
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
                 profiler=trainer.profiler or NoProfiler(),
-                log_every_n_steps=trainer.log_every_n_steps,
                 callbacks=[self.tensorboard, self.progress, self.recorder],
                 logger=False,
                 enable_progress_bar=False,
@@ -186,7 +187,7 @@ class Run:
             ranges_of(self.config.distortion),
             distortion_key=(self.dataset.seed, Stream.val_distortion),
         )
-        self.trainer.fit(self.task, self.train_batches(), val)
+        self.trainer.fit(self.task, Chunks(self.train_batches()), val)
 
     # --- testing
 
@@ -277,7 +278,7 @@ class Run:
         transformer = self.task.network.transformer
         if transformer is None:
             return
-        transformer.eval().to("cpu")
+        transformer.eval().to("cpu", torch.float32)
         test = self.parts.test.to(torch.device("cpu"))
         examples = Examples(
             test.images, test.members[:_NUM_FIGURE_EXAMPLES], test.targets[:_NUM_FIGURE_EXAMPLES]
@@ -313,6 +314,7 @@ class Run:
             ranges_of(self.config.distortion),
             distortion_key=(self.config.seed,),
             order_key=(self.config.seed,),
+            limit=self.config.trainer.limit_train_batches,
         )
 
     def _batches(self, examples: Examples, batch_size: int, ranges: Ranges, **keys: Any) -> Batches:

@@ -35,6 +35,7 @@ class TensorBoardReport(Checkpoint):
         self.folder = folder
         self.examples = examples
         self.log_every_n_steps = log_every_n_steps
+        self._next_step_to_log = 0
         self._writer: SummaryWriter | None = None
 
     @property
@@ -57,8 +58,10 @@ class TensorBoardReport(Checkpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        if (batch_idx + 1) % self.log_every_n_steps == 0:
-            self.writer.add_scalar("loss/step", outputs["loss"].item(), trainer.global_step)
+        step = trainer.global_step
+        if step >= self._next_step_to_log:
+            self.writer.add_scalar("loss/step", outputs["loss"].item(), step)
+            self._next_step_to_log = step + self.log_every_n_steps
 
     @torch.no_grad()
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -78,8 +81,8 @@ class TensorBoardReport(Checkpoint):
         self.writer.flush()
 
     def _add_panel(self, transformer: SpatialTransformer, step: int) -> None:
-        device = next(transformer.parameters()).device
-        views = transformer(self.examples.to(device)).views.cpu()
+        like = next(transformer.parameters())  # its device, and its precision
+        views = transformer(self.examples.to(like)).views.float().cpu()
         panel = warp_panel(self.examples.cpu(), views, _EXAMPLES_A_ROW)
         enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
         self.writer.add_image("digits/before above, after below", enlarged, step, dataformats="HW")

@@ -2,13 +2,14 @@
 
     python -m benchmarks.worker KIND DATASET MODEL INIT STEPS
 
-KIND is "ours", "bare" (our data and model in a plain loop) or "naive-0", "naive-2", "naive-4" (by
-DataLoader workers). The last line printed is the result as JSON.
+KIND is "ours", "ours-and-bare" (in turn with our data and model in a plain loop) or "naive-0",
+"naive-2", "naive-4" (by DataLoader workers). The last line printed is the result as JSON.
 """
 
 import contextlib
 import json
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -31,17 +32,20 @@ from stnlab.run.run import Run, spared_of_needless_work
 from stnlab.schema import DigitsConfig
 
 _WARM_UP_STEPS = 20
+_ROUNDS_OF_OURS_AND_BARE = 5
 
 
 class _SecondEpoch(Callback):
     """Waits at the start of the second epoch (the first is the warm-up) and times its steps."""
 
-    def __init__(self) -> None:
+    def __init__(self, wait: bool) -> None:
+        self.wait = wait
         self.ends: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.current_epoch == 1:
-            _wait_for_go()
+            if self.wait:
+                _wait_for_go()
             self.ends = []
 
     def on_train_batch_end(
@@ -60,10 +64,11 @@ def _wait_for_go() -> None:
     sys.stdin.readline()
 
 
-def _seconds(steps: Iterator[object], num_steps: int) -> float:
+def _seconds(steps: Iterator[object], num_steps: int, wait: bool = True) -> float:
     for _ in range(_WARM_UP_STEPS):
         next(steps)
-    _wait_for_go()
+    if wait:
+        _wait_for_go()
     began = time.perf_counter()
     for _ in range(num_steps):
         next(steps)
@@ -74,13 +79,13 @@ def _prepared(config: ExperimentConfig) -> Run:
     return Run(config, RunFolder(Path(tempfile.mkdtemp())), Console(quiet=True))
 
 
-def _ours(config: ExperimentConfig, num_steps: int) -> float:
+def _ours(config: ExperimentConfig, num_steps: int, wait: bool = True) -> float:
     """What ``num_steps`` steps of a *whole* epoch take, its start and its end included.
 
     Start (drawing all distortions) and end (metrics) belong to many more steps than are measured.
     """
     run = _prepared(config)
-    epoch = _SecondEpoch()
+    epoch = _SecondEpoch(wait)
     run.trainer.callbacks.append(epoch)
     run.fit()
     (began, first), (ended, last) = epoch.ends[0], epoch.ends[-1]
@@ -90,19 +95,26 @@ def _ours(config: ExperimentConfig, num_steps: int) -> float:
     return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
 
-def _bare(config: ExperimentConfig, num_steps: int) -> float:
+def _bare_steps(config: ExperimentConfig) -> Iterator[None]:
+    """Our data and our network in a plain loop."""
     run = _prepared(config)
     network, optimizer = run.task.network.train(), run.task.configure_optimizers()
+    while True:
+        for images, targets in run.train_batches():
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(images), targets).backward()
+            optimizer.step()
+            yield
 
-    def steps() -> Iterator[None]:
-        while True:
-            for images, targets in run.train_batches():
-                optimizer.zero_grad()
-                torch.nn.functional.cross_entropy(network(images), targets).backward()
-                optimizer.step()
-                yield
 
-    return _seconds(steps(), num_steps)
+def _ours_and_bare(config: ExperimentConfig, num_steps: int) -> tuple[float, float]:
+    """Both in this process, in turn: processes differ by more than the two do."""
+    _wait_for_go()
+    ours, bare = [], []
+    for _ in range(_ROUNDS_OF_OURS_AND_BARE):
+        ours.append(_ours(config, num_steps, wait=False))
+        bare.append(_seconds(_bare_steps(config), num_steps, wait=False))
+    return statistics.median(ours), statistics.median(bare)
 
 
 def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
@@ -147,17 +159,24 @@ def main() -> None:
         ]
     )
     steps = int(num_steps)
+    extra: dict[str, float] = {}
     with spared_of_needless_work(), contextlib.redirect_stderr(sys.stdout):
         if kind == "ours":
             seconds = _ours(config, steps)
-        elif kind == "bare":
-            seconds = _bare(config, steps)
+        elif kind == "ours-and-bare":
+            seconds, bare = _ours_and_bare(config, steps)
+            extra = {"bare_ms_per_step": 1000 * bare / steps}
         else:
             seconds = _naive(config, steps, workers=int(kind.split("-")[1]))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
         json.dumps(
-            {"ms_per_step": 1000 * seconds / steps, "peak_mib": peak, "flops": _flops(config)}
+            {
+                "ms_per_step": 1000 * seconds / steps,
+                "peak_mib": peak,
+                "flops": _flops(config),
+                **extra,
+            }
         ),
         flush=True,
     )

@@ -63,9 +63,10 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
 
 def explain(error: BaseException) -> UserError:
     """Put an error of Hydra or OmegaConf into one message that names the key and the remedy."""
-    # Hydra chains the cause for an override, and leaves it as the context for a file.
+    # Hydra chains OmegaConf's error for an override, and leaves it as the context for a file.
     chained = error.__cause__ or error.__context__
-    cause = chained if isinstance(chained, OmegaConfBaseException) else error
+    is_chained = isinstance(error, HydraException) and isinstance(chained, OmegaConfBaseException)
+    cause = chained if is_chained else error
     where = re.match(r"In '([^']+)'", str(error))
     place = f" (in conf/{where[1]}.yaml)" if where else ""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:

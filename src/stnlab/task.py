@@ -6,7 +6,7 @@ of these small networks, so it goes around once for each *chunk* of batches, and
 steps of the chunk by Lightning's manual optimization.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -71,6 +71,22 @@ class Classification(pl.LightningModule):
         self.test_predictions: list[Predictions] = []
         self._losses: list[Tensor] = []
         self._collected: dict[str, list[Predictions]] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Let Lightning note its current hook past nn.Module's checks, as it does around each hook.
+
+        Manual optimization still runs several hooks for every step.
+        """
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
+
+    def transfer_batch_to_device(
+        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
+    ) -> Batch | list[Batch]:
+        """Batches are made on the run's device: there is nothing to move."""
+        return batch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.optimizer_config

@@ -27,7 +27,7 @@ from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.folder import RunFolder, State, unwritable, write_atomically
-from stnlab.run.overhead import keep_freed_memory, spared_of_needless_work
+from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
@@ -166,7 +166,7 @@ class Run:
                 deterministic=trainer.deterministic,
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
-                profiler=trainer.profiler,
+                profiler=trainer.profiler or NoProfiler(),
                 callbacks=[self.tensorboard, self.progress, self.recorder],
                 logger=False,
                 enable_progress_bar=False,

@@ -115,7 +115,7 @@ class StnConfig(CnnConfig):
     # written (0.3); False: their outer edges, PyTorch's default since 1.3.
     align_corners: bool = True
 
-    def num_predicted_thetas(self, channels: int, num_objects: int) -> int:  # noqa: ARG002
+    def num_predicted_thetas(self, channels: int, num_objects: int) -> int:  # noqa: ARG002  # for the subclass
         """How many thetas one pass of the localization network predicts, for such an input."""
         return 1
 

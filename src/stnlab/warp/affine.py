@@ -24,7 +24,7 @@ def affine_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Te
     """The source point of every destination pixel, like :func:`torch.nn.functional.affine_grid`.
 
     The grid is linear in theta, so it is one matrix product of the thetas with the grids of the six
-    unit thetas; forward and backward take an eighth of torch's batched product. The x and the y
+    unit thetas; forward and backward take a sixth of torch's batched product. The x and the y
     plane lie one after the other in memory, which sampler and masks go through fastest.
 
     Convention: module docstring.

@@ -1,5 +1,7 @@
 """The collapse sentinel: has a run's transformer died, or has it learned nothing?"""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -10,24 +12,53 @@ from stnlab.warp.affine import determinant, share_outside
 # that has learned.
 CHANCE_MARGIN = 0.05
 MAX_SHARE_OUTSIDE = 0.95
-MIN_DETERMINANT = 0.01  # a crop of a tenth of the image's width has this area
+# In pixels of the image per pixel of the view. Below the first a view shows a spot of a tenth of
+# its width, enlarged. Above the second the sampling points lie more than two pixels apart, so that
+# the bilinear sampler, which reads two by two pixels around each, passes over parts of the image.
+MIN_AREA = 0.01
+MAX_AREA = 4.0
 
 
-def collapse_reason(
-    clean: Scores,
-    targets: Tensor,
-    theta: Tensor | None,
-    view_size: tuple[int, int],
-    align_corners: bool,
-) -> str | None:
+class View(NamedTuple):
+    """What a transformer does to a test set, in one of its views.
+
+    ``share_outside`` is the mean share of the sampling grid that lies off the image, in [0, 1];
+    ``area`` the median area of the image, in pixels, that a pixel of the view stands for.
+    """
+
+    share_outside: float
+    area: float
+
+
+def views(
+    theta: Tensor, image_size: tuple[int, int], view_size: tuple[int, int], align_corners: bool
+) -> list[View]:
+    """Sum up the thetas of a test set, a :class:`View` for each of the transformer's.
+
+    Args:
+        theta: (N, V, 2, 3).
+        image_size: (height, width) of an image, in pixels.
+        view_size: (height, width) of a view, in pixels.
+        align_corners: as the transformer has it.
+    """
+    (height, width), (view_height, view_width) = image_size, view_size
+    pixels = height * width / (view_height * view_width)
+    return [
+        View(
+            share_outside(each, view_size, align_corners).mean().item(),
+            pixels * determinant(each).abs().median().item(),
+        )
+        for each in theta.unbind(dim=1)
+    ]
+
+
+def collapse_reason(clean: Scores, targets: Tensor, seen: list[View]) -> str | None:
     """Why a trained network counts as collapsed, or None.
 
     Args:
         clean: scores on the undistorted test set.
         targets: (N,) of that test set.
-        theta: (N, V, 2, 3) of that test set; None for a network without a transformer.
-        view_size: (height, width) of a view, in pixels.
-        align_corners: as the transformer has it.
+        seen: the transformer's views of that test set; empty for a network without one.
     """
     reasons = []
     majority = torch.bincount(targets).max().item() / len(targets)
@@ -36,12 +67,17 @@ def collapse_reason(
             f"accuracy on clean test digits is {clean['accuracy']:.1%}, near the "
             f"{majority:.1%} of always naming the most frequent class"
         )
-    if theta is not None:
-        for view in range(theta.shape[1]):
-            outside = share_outside(theta[:, view], view_size, align_corners).mean().item()
-            if outside > MAX_SHARE_OUTSIDE:
-                reasons.append(f"{outside:.0%} of view {view}'s sampling grid is off the image")
-            area = determinant(theta[:, view]).abs().median().item()
-            if area < MIN_DETERMINANT:
-                reasons.append(f"view {view} reads a spot: its median |det theta| is {area:.2g}")
+    for number, view in enumerate(seen):
+        if view.share_outside > MAX_SHARE_OUTSIDE:
+            reasons.append(f"{view.share_outside:.0%} of view {number}'s grid is off the image")
+        if view.area < MIN_AREA:
+            reasons.append(
+                f"view {number} reads a spot: its pixels stand for {view.area:.2g} pixels of the "
+                "image each"
+            )
+        if not view.area <= MAX_AREA:
+            reasons.append(
+                f"view {number} shrinks the image: its pixels stand for {view.area:.2g} pixels "
+                "each, more than the sampler reads"
+            )
     return "; ".join(reasons) or None

@@ -28,6 +28,8 @@ def spared_of_needless_work() -> Iterator[None]:
         warnings.filterwarnings("ignore", ".*smaller than the logging interval.*")
         # Lightning's own use of torch, which only its next release can mend.
         warnings.filterwarnings("ignore", ".*LeafSpec.*", FutureWarning)
+        # Where Slurm is installed; a run is one process and needs no srun.
+        warnings.filterwarnings("ignore", "The `srun` command is available")
         yield
 
 

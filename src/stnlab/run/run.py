@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytorch_lightning as pl
 import torch
 from filelock import FileLock, Timeout
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
 
@@ -21,8 +22,7 @@ from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
-from stnlab.evaluation import robustness, scores
-from stnlab.evaluation.collapse import collapse_reason
+from stnlab.evaluation import collapse, robustness, scores
 from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
@@ -67,8 +67,8 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         state = folder.claim(plain, config.overwrite)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
-        run = Run(config, folder, console or Console())
         with spared_of_needless_work():
+            run = Run(config, folder, console or Console())
             metrics = run.to_the_end(resume=state is State.interrupted)
         return Outcome(folder.path, metrics, already_complete=False)
 
@@ -168,6 +168,9 @@ class Run:
                 detect_anomaly=trainer.detect_anomaly,
                 profiler=trainer.profiler or NoProfiler(),
                 callbacks=[self.tensorboard, self.progress, self.recorder],
+                # A run is one process wherever it is started; Lightning would take a Slurm job's
+                # tasks for its own ranks.
+                plugins=[LightningEnvironment()],
                 logger=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -242,16 +245,18 @@ class Run:
         return {"epoch": int(best["epoch"]), "selected_by": "val accuracy", "test": test}
 
     def _collapse(self, clean: scores.Scores, predictions: Predictions) -> dict[str, Any]:
-        transformer = self.task.network.transformer
-        view_size = transformer.view_size if transformer else (0, 0)
-        reason = collapse_reason(
-            clean,
-            predictions.targets,
-            predictions.theta,
-            view_size,
-            transformer.align_corners if transformer else True,
-        )
-        return {"collapsed": reason is not None, "collapsed_reason": reason}
+        transformer, seen = self.task.network.transformer, []
+        if transformer is not None and predictions.theta is not None:
+            image_size = (self.spec.height, self.spec.width)
+            seen = collapse.views(
+                predictions.theta, image_size, transformer.view_size, transformer.align_corners
+            )
+        reason = collapse.collapse_reason(clean, predictions.targets, seen)
+        return {
+            "collapsed": reason is not None,
+            "collapsed_reason": reason,
+            "views": [view._asdict() for view in seen],
+        }
 
     def _measure_robustness(self) -> None:
         settings = robustness.settings()

@@ -27,7 +27,7 @@ from stnlab.config import ExperimentConfig, compose
 from stnlab.data import mnist
 from stnlab.data.digits import load_parts
 from stnlab.data.spec import dataset_spec
-from stnlab.run.folder import RunFolder
+from stnlab.folder import RunFolder
 from stnlab.run.run import Run, spared_of_needless_work
 from stnlab.schema import DigitsConfig
 
@@ -95,7 +95,7 @@ def _ours(config: ExperimentConfig, num_steps: int, wait: bool = True) -> float:
     return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
 
-def _bare_steps(config: ExperimentConfig) -> Iterator[None]:
+def bare_steps(config: ExperimentConfig) -> Iterator[None]:
     """Our data and our network in a plain loop."""
     run = _prepared(config)
     network, optimizer = run.task.network.train(), run.task.configure_optimizers()
@@ -113,7 +113,7 @@ def _ours_and_bare(config: ExperimentConfig, num_steps: int) -> tuple[float, flo
     ours, bare = [], []
     for _ in range(_ROUNDS_OF_OURS_AND_BARE):
         ours.append(_ours(config, num_steps, wait=False))
-        bare.append(_seconds(_bare_steps(config), num_steps, wait=False))
+        bare.append(_seconds(bare_steps(config), num_steps, wait=False))
     return statistics.median(ours), statistics.median(bare)
 
 
@@ -134,7 +134,7 @@ def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
     return _seconds(naive.steps(dataset, network, workers), num_steps)
 
 
-def _flops(config: ExperimentConfig) -> int:
+def flops(config: ExperimentConfig) -> int:
     """Multiplications and additions of one training step of the plain network."""
     assert isinstance(config.dataset, DigitsConfig)
     spec = dataset_spec(config.dataset)
@@ -145,9 +145,9 @@ def _flops(config: ExperimentConfig) -> int:
     return counter.get_total_flops()
 
 
-def main() -> None:
-    kind, dataset, model, init, num_steps = sys.argv[1:]
-    config = compose(
+def short_config(dataset: str, model: str, init: str, num_steps: int) -> ExperimentConfig:
+    """Two epochs of so many steps, on the CPU, with nothing held out."""
+    return compose(
         [
             f"dataset={dataset}",
             f"model={model}",
@@ -158,6 +158,11 @@ def main() -> None:
             f"trainer.limit_train_batches={num_steps}",
         ]
     )
+
+
+def main() -> None:
+    kind, dataset, model, init, num_steps = sys.argv[1:]
+    config = short_config(dataset, model, init, int(num_steps))
     steps = int(num_steps)
     extra: dict[str, float] = {}
     with spared_of_needless_work(), contextlib.redirect_stderr(sys.stdout):
@@ -174,7 +179,7 @@ def main() -> None:
             {
                 "ms_per_step": 1000 * seconds / steps,
                 "peak_mib": peak,
-                "flops": _flops(config),
+                "flops": flops(config),
                 **extra,
             }
         ),

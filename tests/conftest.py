@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
@@ -28,12 +29,12 @@ def short(tmp_path):
 
 
 @pytest.fixture
-def train_py(tmp_path):
-    """Start ``train.py`` with overrides, from another folder than the project's."""
+def start_py(tmp_path):
+    """Start a script of the project with overrides, from another folder than the project's."""
 
-    def start(*overrides, **settings):
+    def start(script, *overrides, **settings):
         return subprocess.Popen(
-            [sys.executable, str(PROJECT_DIR / "train.py"), *overrides],
+            [sys.executable, str(PROJECT_DIR / script), *overrides],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -42,3 +43,21 @@ def train_py(tmp_path):
         )
 
     return start
+
+
+@pytest.fixture
+def train_py(start_py):
+    """Start ``train.py`` with overrides."""
+    return partial(start_py, "train.py")
+
+
+@pytest.fixture
+def sweep_py(start_py):
+    """Run ``sweep.py`` with overrides to its end: exit status, output, errors."""
+
+    def run(*overrides):
+        process = start_py("sweep.py", *overrides)
+        out, err = process.communicate()
+        return process.returncode, out, err
+
+    return run

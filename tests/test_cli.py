@@ -2,7 +2,9 @@
 
 import signal
 import time
+from functools import partial
 
+import pytest
 from conftest import SHORT
 
 from stnlab.config import CONF_DIR
@@ -14,11 +16,13 @@ def run(train_py, *arguments):
     return process.returncode, out, err
 
 
-def test_help_names_every_choice(train_py):
-    status, out, err = run(train_py, "--help")
+@pytest.mark.parametrize("script", ["train.py", "sweep.py"])
+def test_help_names_every_choice(start_py, script):
+    status, out, err = run(partial(start_py, script), "--help")
     assert (status, err) == (0, "")
     for path in CONF_DIR.glob("*/*.yaml"):
-        assert f"    {path.stem} " in out
+        is_shown = f"    {path.stem} " in out
+        assert is_shown or (script == "train.py" and path.parent.name == "study")
     assert max(map(len, out.splitlines())) <= 105
 
 

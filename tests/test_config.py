@@ -10,7 +10,7 @@ import torch
 import yaml
 
 from stnlab import config as configs
-from stnlab.config import CONF_DIR, compose
+from stnlab.config import CONF_DIR, compose, compose_study
 from stnlab.errors import UserError
 from stnlab.schema import AdamConfig, TrainerConfig
 
@@ -23,7 +23,10 @@ NEEDS = {  # what a choice cannot do without
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
 def test_every_file_composes(path):
-    compose([*NEEDS.get(str(path), []), f"{path.parent}={path.stem}"])
+    if path.parent.name == "study":
+        assert compose_study(path.stem).name == path.stem
+    else:
+        compose([*NEEDS.get(str(path), []), f"{path.parent}={path.stem}"])
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)

@@ -7,6 +7,7 @@ from stnlab.config import CONF_DIR, compose
 from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.models import build_network
+from stnlab.task import Classification
 
 DATASETS = sorted(path.stem for path in (CONF_DIR / "dataset").glob("*.yaml"))
 MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
@@ -155,3 +156,14 @@ def test_dropout_is_off_in_evaluation():
     assert not torch.equal(built(images), built(images))
     built.eval()
     assert torch.equal(built(images), built(images))
+
+
+def test_the_localization_network_may_learn_at_its_own_rate():
+    built = network("model.localization.lr=0.0001")
+    task = Classification(
+        built, dataset_spec(compose().dataset), compose().optimizer, 0, localization_lr=1e-4
+    )
+    rest, own = task.configure_optimizers().param_groups
+    assert (rest["lr"], own["lr"]) == (1e-3, 1e-4)
+    assert own["params"] == list(built.transformer.parameters())
+    assert len(rest["params"]) + len(own["params"]) == len(list(built.parameters()))

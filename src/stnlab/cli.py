@@ -38,12 +38,52 @@ HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 """
 
 
+_SWEEP_HELP = """\
+sweep.py: run a study, or every combination of a grid, over five seeds, and report.
+
+  python sweep.py study=same-image                 SEED's Table 1: 7 rows, 5 seeds
+  python sweep.py study=image                      all four image studies
+  python sweep.py study=RTS dry_run=true           what is done, what is left, how long it takes
+  python sweep.py dataset=rot90,RTS model=cnn,stn seeds=[0,1]
+  python sweep.py dataset=RTS optimizer.lr=0.001,0.0003 name=rates trainer.max_epochs=3
+
+Runs lie in outputs/<name>/<cell>/seed=<n>; beside them summary.csv, summary.json, report.md,
+report.html and figures/. What is complete is not run again, what was interrupted goes on, what
+failed is tried again: give the same command.
+
+Sweep keys:
+  seeds=[0,1,2,3,4]        the seeds of every cell
+  dry_run=true             show each run's state and the time left, and stop
+  name=NAME                outputs/NAME/ instead of the study's or the dataset's
+
+Engines (Hydra's launchers; the same numbers on each):
+  hydra/launcher=joblib           processes on this machine, one a core (hydra.launcher.n_jobs=…)
+  hydra/launcher=submitit_slurm   Slurm (hydra.launcher.partition=…; pip install '.[slurm]')
+  hydra/launcher=ray              Ray (pip install '.[ray]')
+
+Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
+{groups}
+Every key of train.py is a key here, for all runs; several values, as in optimizer.lr=0.001,0.0003,
+make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
+"""
+
+
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_TRAIN_HELP.format(groups=_describe_groups()), end="")
+        print(_TRAIN_HELP.format(groups=_describe_groups(leaving_out="study")), end="")
         return 0
     return _run_hydra("train", _train)
+
+
+def sweep_main() -> int:
+    """The command ``sweep.py``; returns the exit status."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(_SWEEP_HELP.format(groups=_describe_groups()), end="")
+        return 0
+    from stnlab.sweep.job import run_job
+
+    return _run_hydra("sweep", run_job)
 
 
 def _train(composed: DictConfig) -> None:
@@ -57,7 +97,7 @@ def _train(composed: DictConfig) -> None:
     print_outcome(console, train(config, console))
 
 
-def _run_hydra(config_name: str, job: Callable[[DictConfig], None]) -> int:
+def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
@@ -89,10 +129,12 @@ def _tell(error: UserError) -> int:
     return error.exit_status
 
 
-def _describe_groups() -> str:
+def _describe_groups(leaving_out: str | None = None) -> str:
     """Each group's options with the first comment line of their files."""
     lines = []
     for group in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
+        if group.name == leaving_out:
+            continue
         lines.append(f"  {group.name}")
         options = sorted(group.glob("*.yaml"))
         lines += [f"    {option.stem:<14} {_first_comment(option)}" for option in options]

@@ -88,6 +88,7 @@ class LocalizationConfig:
     channels: list[int] = MISSING
     kernel_sizes: list[int] = MISSING
     hidden: int = MISSING
+    lr: float | None = None
 
 
 @dataclass
@@ -184,13 +185,53 @@ class ExperimentConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
     name: str | None = None
+    cell: str | None = None
     output_dir: str = "outputs"
     overwrite: bool = False
     num_threads: int = 1
 
 
+class ClaimKind(Enum):
+    """How a claim is put to the test."""
+
+    paired = "paired"  # the first cell of a pair has the higher accuracy, over the seeds they share
+    robustness = "robustness"  # the same, at every point of the robustness curves
+
+
+@dataclass
+class ClaimConfig:
+    """A sentence of the document, and the pairs of cells that decide it."""
+
+    text: str = MISSING
+    kind: ClaimKind = MISSING
+    pairs: list[list[str]] = MISSING  # [cell said to be better, cell said to be worse]
+
+
+@dataclass
+class StudyConfig:
+    """A preset grid that reproduces one table or figure."""
+
+    name: str = MISSING
+    question: str = MISSING
+    source: str = ""  # where the document says it
+    grids: list[str] = field(default_factory=list)  # as on the command line; all are run
+    parts: list[str] = field(default_factory=list)  # instead of grids: other studies
+    claims: list[ClaimConfig] = field(default_factory=list)
+
+
+@dataclass
+class SweepConfig(ExperimentConfig):
+    """Many runs: a study's grid or the command line's, over seeds."""
+
+    study: StudyConfig | None = None
+    seeds: list[int] = field(default_factory=lambda: [0, 1, 2, 3, 4])
+    dry_run: bool = False
+
+
 SCHEMAS: dict[str, Any] = {
     "experiment": ExperimentConfig,
+    "sweep": SweepConfig,
+    "study": StudyConfig,
     "digits": DigitsConfig,
     "fcn": FcnConfig,
     "cnn": CnnConfig,
@@ -203,5 +244,5 @@ def register() -> None:
     """Make the schemas known to Hydra, as the group ``schema``."""
     store = ConfigStore.instance()
     for name, node in SCHEMAS.items():
-        package = "_global_" if name == "experiment" else None
+        package = "_global_" if name in ("experiment", "sweep") else None
         store.store(group="schema", name=name, node=node, package=package)

@@ -55,11 +55,13 @@ class Classification(pl.LightningModule):
         optimizer: AdamConfig,
         seed: int,
         *,
+        localization_lr: float | None = None,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
+        self.localization_lr = localization_lr
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.network = network
@@ -91,7 +93,7 @@ class Classification(pl.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.optimizer_config
         return torch.optim.Adam(
-            self.parameters(),
+            self._parameter_groups(),
             lr=config.lr,
             betas=config.betas,
             eps=config.eps,
@@ -99,6 +101,15 @@ class Classification(pl.LightningModule):
             amsgrad=config.amsgrad,
             fused=True,
         )
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """The localization network apart where it has a learning rate of its own."""
+        transformer = self.network.transformer
+        if transformer is None or self.localization_lr is None:
+            return [{"params": list(self.parameters())}]
+        own = list(transformer.parameters())
+        others = [each for each in self.parameters() if all(each is not one for one in own)]
+        return [{"params": others}, {"params": own, "lr": self.localization_lr}]
 
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""

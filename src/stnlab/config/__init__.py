@@ -1,19 +1,30 @@
 """Typed configs: the schema, how Hydra fills it, and the rules it must keep."""
 
-from stnlab.config.composition import CONF_DIR, PROJECT_DIR, compose, from_hydra
+from stnlab.config.composition import (
+    CONF_DIR,
+    PROJECT_DIR,
+    compose,
+    compose_study,
+    from_hydra,
+    sweep_from_hydra,
+)
 from stnlab.config.identity import NOT_APPLICABLE, cell, differing_keys, folder, identity, to_plain
-from stnlab.schema import ExperimentConfig
+from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
 __all__ = [
     "CONF_DIR",
     "NOT_APPLICABLE",
     "PROJECT_DIR",
     "ExperimentConfig",
+    "StudyConfig",
+    "SweepConfig",
     "cell",
     "compose",
+    "compose_study",
     "differing_keys",
     "folder",
     "from_hydra",
     "identity",
+    "sweep_from_hydra",
     "to_plain",
 ]

@@ -8,16 +8,18 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from stnlab import schema
-from stnlab.config.validation import validate
+from stnlab.config.validation import validate, validate_sweep
 from stnlab.errors import UserError, did_you_mean
 
 PROJECT_DIR = Path(__file__).resolve().parents[3]
@@ -34,9 +36,30 @@ def compose(
     Raises:
         UserError: for anything that is wrong with the overrides or the files.
     """
+    return from_hydra(_compose(overrides, config_name, conf_dir))
+
+
+def compose_study(name: str) -> schema.StudyConfig:
+    """The study of ``conf/study/<name>.yaml``.
+
+    Raises:
+        UserError: there is none, or it is wrong.
+    """
+    study = sweep_from_hydra(_compose([f"study={name}"], "sweep", CONF_DIR)).study
+    assert study is not None
+    return study
+
+
+def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> DictConfig:
+    # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
+    is_ready = GlobalHydra.instance().is_initialized()
     try:
-        with hydra.initialize_config_dir(str(conf_dir), version_base="1.3"):
-            return from_hydra(hydra.compose(config_name, overrides=list(overrides)))
+        with (
+            nullcontext()
+            if is_ready
+            else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
+        ):
+            return hydra.compose(config_name, overrides=list(overrides))
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise explain(error) from error
 
@@ -47,18 +70,34 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
     Raises:
         UserError: for an unknown key, a missing value, or a rule that is broken.
     """
+    config = _typed(composed)
+    assert isinstance(config, schema.ExperimentConfig)
+    validate(config)
+    return config
+
+
+def sweep_from_hydra(composed: DictConfig) -> schema.SweepConfig:
+    """Turn what Hydra composed for a sweep into the typed config, and validate the sweep's keys.
+
+    Raises:
+        UserError: for an unknown key, a missing value, or a rule that is broken.
+    """
+    config = _typed(composed)
+    assert isinstance(config, schema.SweepConfig)
+    validate_sweep(config)
+    return config
+
+
+def _typed(composed: DictConfig) -> Any:
     try:
         for key, parent in _unknown_keys(composed):
             raise _unknown_key(key, parent)
         for key in sorted(OmegaConf.missing_keys(composed)):
             folder = key.split(".")[0]
             raise UserError(f"'{key}' has no value. Set it, or choose a file of conf/{folder}/.")
-        config = OmegaConf.to_object(composed)
+        return OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
         raise explain(error) from error
-    assert isinstance(config, schema.ExperimentConfig)
-    validate(config)
-    return config
 
 
 def explain(error: BaseException) -> UserError:

@@ -10,6 +10,7 @@ from stnlab.schema import ExperimentConfig, StnConfig
 # Keys that say where a run happens, not what it is.
 _CIRCUMSTANCES = (
     "name",
+    "cell",
     "output_dir",
     "overwrite",
     "dataset.root",
@@ -65,11 +66,19 @@ def differing_keys(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str
     return [(key, one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)]
 
 
+def transformer_start(config: ExperimentConfig) -> tuple[str, str]:
+    """The names of init and padding, "NA" for a model without a transformer."""
+    if not isinstance(config.model, StnConfig):
+        return NOT_APPLICABLE, NOT_APPLICABLE
+    return config.init.name, config.padding.mode.name
+
+
 def cell(config: ExperimentConfig) -> str:
     """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``."""
-    if not isinstance(config.model, StnConfig):
-        return config.model.name
-    return f"{config.model.name}-{config.init.name}-{config.padding.mode.name}"
+    if config.cell is not None:
+        return config.cell
+    start = [each for each in transformer_start(config) if each != NOT_APPLICABLE]
+    return "-".join([config.model.name, *start])
 
 
 def folder(config: ExperimentConfig) -> Path:

@@ -17,6 +17,7 @@ from stnlab.schema import (
     Layout,
     MultiStnConfig,
     StnConfig,
+    SweepConfig,
 )
 
 NUM_TRAIN_IMAGES = 60_000
@@ -38,6 +39,21 @@ def validate(config: ExperimentConfig) -> None:
         _validate_init(config, config.model)
 
 
+def validate_sweep(config: SweepConfig) -> None:
+    """Refuse what makes no sense of a sweep's own keys; each of its runs is validated by itself.
+
+    Raises:
+        UserError: naming the key, what was found, what is allowed, and what to do.
+    """
+    seeds = list(config.seeds)
+    _require(
+        len(seeds) >= 1 and len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds),
+        "seeds",
+        seeds,
+        "different seeds of 0 to 4294967295, as in seeds=[0,1,2,3,4]",
+    )
+
+
 def _require(condition: bool, key: str, found: object, allowed: str, remedy: str = "") -> None:
     if not condition:
         shown = f"'{found}'" if isinstance(found, str) else found
@@ -50,6 +66,8 @@ def _validate_run(config: ExperimentConfig) -> None:
     _require(config.num_threads >= 1, "num_threads", config.num_threads, "1 or more")
     if config.name is not None:
         _require_folder_name("name", config.name)
+    if config.cell is not None:
+        _require_folder_name("cell", config.cell)
     _require(config.output_dir.strip() != "", "output_dir", config.output_dir, "a folder")
     _require(trainer.max_epochs >= 1, "trainer.max_epochs", trainer.max_epochs, "1 or more")
     _require(
@@ -184,6 +202,13 @@ def _validate_model(config: ExperimentConfig) -> None:
         _require_layers("model.localization", localization.channels, localization.kernel_sizes)
         _require(
             localization.hidden >= 1, "model.localization.hidden", localization.hidden, "1 or more"
+        )
+        rate = localization.lr
+        _require(
+            rate is None or (math.isfinite(rate) and rate > 0),
+            "model.localization.lr",
+            rate,
+            "null (as optimizer.lr) or above 0",
         )
         _require_fit(
             "model.localization.kernel_sizes", localization.kernel_sizes, (spec.height, spec.width)

@@ -12,7 +12,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loops.progress import _ProcessedTracker
 
 from stnlab.errors import UserError
-from stnlab.run.folder import RunFolder, write_atomically
+from stnlab.folder import RunFolder, write_atomically
 from stnlab.task import Classification
 
 Row = dict[str, float]

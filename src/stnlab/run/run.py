@@ -1,16 +1,13 @@
 """One run: config to objects, fit, test, run folder."""
 
-import contextlib
 import json
 import logging
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock, Timeout
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from rich.console import Console
@@ -23,10 +20,10 @@ from stnlab.data.randomness import Stream
 from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.evaluation import collapse, robustness, scores
+from stnlab.folder import RunFolder, State, write_atomically
 from stnlab.models import build_network
 from stnlab.report import figures
 from stnlab.run.environment import environment
-from stnlab.run.folder import RunFolder, State, unwritable, write_atomically
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
@@ -63,7 +60,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     """
     folder = RunFolder(configs.folder(config))
     plain = configs.to_plain(config)
-    with _only_one(folder):
+    with folder.locked():
         state = folder.claim(plain, config.overwrite)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
@@ -71,28 +68,6 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
             run = Run(config, folder, console or Console())
             metrics = run.to_the_end(resume=state is State.interrupted)
         return Outcome(folder.path, metrics, already_complete=False)
-
-
-@contextlib.contextmanager
-def _only_one(folder: RunFolder) -> Iterator[None]:
-    """Refuse a second process in the same run folder."""
-    lock_path = folder.path.parent / f".{folder.path.name}.lock"
-    lock = FileLock(lock_path, timeout=0)
-    try:
-        lock_path.parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
-    except Timeout as error:
-        raise UserError(
-            f"{folder.path} is being worked on by another process. Wait for it, or give this run "
-            "another place with name=… ."
-        ) from error
-    except OSError as error:
-        raise unwritable(folder.path, error) from error
-    try:
-        yield
-    finally:
-        lock_path.unlink(missing_ok=True)
-        lock.release()
 
 
 class Run:
@@ -111,6 +86,9 @@ class Run:
             self.spec,
             config.optimizer,
             config.seed,
+            localization_lr=(
+                config.model.localization.lr if isinstance(config.model, StnConfig) else None
+            ),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )

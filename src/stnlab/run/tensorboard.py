@@ -8,9 +8,9 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from stnlab.folder import RunFolder
 from stnlab.models.transformer import SpatialTransformer
 from stnlab.report.panels import warp_panel
-from stnlab.run.folder import RunFolder
 from stnlab.task import Classification
 from stnlab.warp.affine import determinant, share_outside
 

@@ -3,25 +3,38 @@
 ``metrics.json`` appears last and in one step, so a folder that has it is complete.
 """
 
+import contextlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from stnlab.config import differing_keys, identity
 from stnlab.errors import UserError
 
+_GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
+
 
 class State(Enum):
-    """What a run finds in its folder."""
+    """What stands in a run's folder, for a config."""
 
-    fresh = "fresh"
+    fresh = "fresh"  # nothing that a run could go on from
     interrupted = "interrupted"  # the same config, not finished
     complete = "complete"  # the same config, finished
+    other_config = "other_config"  # a run of another config, finished or not
+
+
+class BusyError(UserError):
+    """Another process works in the folder."""
+
+
+Difference = tuple[str, Any, Any]
 
 
 class RunFolder:
@@ -33,9 +46,47 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.history = path / "history.csv"
         self.robustness = path / "robustness.csv"
+        self.error = path / "error.txt"
         self.figures = path / "figures"
         self.last_checkpoint = path / "checkpoints" / "last.ckpt"
         self.best_checkpoint = path / "checkpoints" / "best.ckpt"
+        self._lock = path.parent / f".{path.name}.lock"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the system lets go of it if this one dies.
+
+        Raises:
+            BusyError: another process is in it.
+            UserError: the lock cannot be written.
+        """
+        lock = FileLock(self._lock, timeout=_GLIMPSE_SECONDS)
+        try:
+            self._lock.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise BusyError(
+                f"{self.path} is being worked on by another process. Wait for it, or give this run "
+                "another place with name=… ."
+            ) from error
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        try:
+            yield
+        finally:
+            self._lock.unlink(missing_ok=True)
+            lock.release()
+
+    def is_locked(self) -> bool:
+        """Whether a process works in the folder now."""
+        if not self._lock.exists():
+            return False
+        lock = FileLock(self._lock, timeout=0)
+        try:
+            with lock:
+                return False
+        except (Timeout, OSError):
+            return True
 
     def claim(self, plain_config: dict[str, Any], overwrite: bool) -> State:
         """Take the folder for a run, or say what stands in it already.
@@ -45,11 +96,17 @@ class RunFolder:
         Raises:
             UserError: the folder holds another run, is unreadable, or cannot be written.
         """
-        state = self._state(plain_config, overwrite)
+        state, differences = self.look(plain_config)
         if state is State.complete:
             return state
+        if state is State.other_config and not overwrite:
+            raise self.holds_another(differences)
         try:
+            if state is State.other_config:
+                shutil.rmtree(self.path)
+                state = State.fresh
             self.path.mkdir(parents=True, exist_ok=True)
+            self.error.unlink(missing_ok=True)
             if state is State.fresh:
                 for stale in self.path.glob("events.out.tfevents.*"):
                     stale.unlink()
@@ -58,24 +115,34 @@ class RunFolder:
             raise unwritable(self.path, error) from error
         return state
 
-    def _state(self, plain_config: dict[str, Any], overwrite: bool) -> State:
+    def look(self, plain_config: dict[str, Any]) -> tuple[State, list[Difference]]:
+        """What stands in the folder for a run of that config, and the keys that differ.
+
+        Raises:
+            UserError: the folder's config is damaged.
+        """
         has_work = self.metrics.exists() or self.last_checkpoint.exists()
         if not has_work:
-            return State.fresh
-        found = identity(self._read_config())
-        differing = differing_keys(found, identity(plain_config))
-        if differing and not overwrite:
-            what = "a complete run" if self.metrics.exists() else "an interrupted run"
-            keys = "; ".join(f"{key} was {before}, is now {now}" for key, before, now in differing)
-            raise UserError(
-                f"{self.path} holds {what} of another config ({keys}). It is left as it is. "
-                "Either give this run another place with name=…, or delete the other with "
-                "overwrite=true."
-            )
-        if differing:
-            shutil.rmtree(self.path)
-            return State.fresh
-        return State.complete if self.metrics.exists() else State.interrupted
+            return State.fresh, []
+        differences = differing_keys(identity(self._read_config()), identity(plain_config))
+        if differences:
+            return State.other_config, differences
+        return (State.complete if self.metrics.exists() else State.interrupted), []
+
+    def holds_another(self, differences: list[Difference]) -> UserError:
+        """What to say where a run of another config is in the way."""
+        what = "a complete run" if self.metrics.exists() else "an interrupted run"
+        keys = "; ".join(f"{key} was {before}, is now {now}" for key, before, now in differences)
+        return UserError(
+            f"{self.path} holds {what} of another config ({keys}). It is left as it is. "
+            "Either give this run another place with name=…, or delete the other with "
+            "overwrite=true."
+        )
+
+    def note_error(self, text: str) -> None:
+        """Leave word of what stopped the run; its next start removes it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.error, text.rstrip() + "\n")
 
     def _read_config(self) -> dict[str, Any]:
         try:

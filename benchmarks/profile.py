@@ -1,0 +1,137 @@
+"""Where the time of a training step goes, operator by operator, beside what the FLOPs allow.
+
+    python -m benchmarks.profile            every case of the image study, about 2 minutes
+    python -m benchmarks.profile --quick    fewer steps
+
+One process, one thread, our data and network in a plain loop. "matrix products" is the time in
+convolutions and linear layers, "limit" what their FLOPs take at the speed of a large matrix product
+on one core; all other columns have no FLOPs to speak of: they are memory traffic and fixed costs.
+The result is written to benchmarks/results/profile.json.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.training import CASES, RESULTS, flop_rate
+from benchmarks.worker import bare_steps, flops, short_config
+from stnlab.run.overhead import spared_of_needless_work
+
+# By the beginning of an operator's name; the first that fits.
+_KINDS = {
+    "matrix products": (
+        "aten::convolution_backward",
+        "aten::mkldnn_convolution",
+        "aten::_convolution",  # transposed convolutions have no operator of their own
+        "aten::mkldnn_linear",
+        "aten::addmm",
+        "aten::mm",
+        "aten::bmm",
+    ),
+    "pooling and ReLU": (
+        "aten::maximum",
+        "aten::sub",
+        "aten::relu",
+        "aten::threshold",
+        "aten::max_pool",
+        "aten::clamp",
+        "aten::where",
+        "aten::ge",
+        "aten::gt",
+        "aten::mul",
+        "aten::add_",
+    ),
+    "sampling": ("aten::grid_sampler",),
+    "copies": ("aten::copy_", "aten::cat", "aten::fill_", "aten::zero_", "aten::clone"),
+    "dropout": ("aten::bernoulli_", "aten::native_dropout", "aten::div"),
+    "optimizer": ("aten::_fused_adam",),
+}
+_OTHERS = "other operators"
+_NO_OPERATOR = "outside operators"  # Python, autograd's and the dispatcher's own work
+
+
+def measure(case: tuple[Any, ...], num_steps: int, rate: float) -> dict[str, Any]:
+    """Milliseconds a step of each kind of operator."""
+    config = short_config(*case[:3], num_steps)
+    steps = bare_steps(config)
+    with spared_of_needless_work():
+        for _ in range(20):
+            next(steps)
+        began = time.perf_counter()
+        for _ in range(num_steps):
+            next(steps)
+        whole = 1000 * (time.perf_counter() - began) / num_steps
+        with profile(activities=[ProfilerActivity.CPU]) as profiled:
+            for _ in range(num_steps):
+                next(steps)
+    kinds: Counter[str] = Counter()
+    operators = {}
+    for each in profiled.key_averages():
+        if each.key.startswith("aten::") and each.self_cpu_time_total:
+            ms = each.self_cpu_time_total / 1000 / num_steps
+            kinds[_kind(each.key)] += ms
+            operators[each.key] = round(ms, 4)
+    kinds[_NO_OPERATOR] = max(whole - sum(kinds.values()), 0.0)
+    dearest = sorted(operators, key=operators.__getitem__, reverse=True)[:15]
+    limit = 1000 * flops(config) / rate
+    return {
+        "dataset": case[0],
+        "model": case[1],
+        "ms_per_step": whole,
+        "limit_ms": limit,
+        "share_of_flop_limit": limit / whole,
+        "kinds": dict(kinds),
+        "dearest_operators": {name: operators[name] for name in dearest},
+    }
+
+
+def _kind(operator: str) -> str:
+    for kind, beginnings in _KINDS.items():
+        if operator.startswith(beginnings):
+            return kind
+    return _OTHERS
+
+
+def show(rows: list[dict[str, Any]], rate: float, console: Console) -> None:
+    table = Table(box=None, title="ms a step, batch 64, one process", title_justify="left")
+    kinds = [*_KINDS, _OTHERS, _NO_OPERATOR]
+    for column in ("", "step", "limit", "share", *kinds):
+        table.add_column(column, justify="right" if column else "left")
+    for row in rows:
+        table.add_row(
+            f"{row['dataset']} {row['model']}",
+            f"{row['ms_per_step']:.2f}",
+            f"{row['limit_ms']:.2f}",
+            f"{row['share_of_flop_limit']:.0%}",
+            *(f"{row['kinds'].get(kind, 0.0):.2f}" for kind in kinds),
+        )
+    console.print(table)
+    console.print(f"matrix product: {rate / 1e9:.0f} GFLOP/s a core")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer steps")
+    num_steps = 10 if parser.parse_args().quick else 100
+    console = Console(width=160)
+    rate = flop_rate()
+    rows = [measure(case, num_steps, rate) for case in CASES]
+    show(rows, rate, console)
+    path = RESULTS / "profile.json"
+    command = "python -m benchmarks.profile"
+    result = {"command": command, "torch": torch.__version__, "flop_rate": rate, "cases": rows}
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    console.print(f"written to {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    main()

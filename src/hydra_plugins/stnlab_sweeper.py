@@ -1,0 +1,67 @@
+"""``hydra/sweeper=studies``: stnlab's sweeps as a Hydra plugin.
+
+Hydra finds its plugins in the namespace package ``hydra_plugins`` and imports all of them at every
+start, so nothing heavy is imported here.
+"""
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+
+class StudySweeper(Sweeper):
+    """Runs what is not complete of a study or a grid, through whichever launcher is chosen."""
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        from stnlab.config import sweep_from_hydra
+
+        self.own_config = sweep_from_hydra(_without_hydra(config))
+        job_config = _job_config(config, self.own_config.num_threads)
+        self.num_workers = max(int(job_config.hydra.launcher.get("n_jobs", 1)), 1)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=job_config
+        )
+        self.launch = launcher.launch
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Bring the sweep that ``arguments`` ask for to its end.
+
+        Raises:
+            UserError: a run's folder holds another config, or some runs failed.
+        """
+        from stnlab.sweep.sweep import Sweep
+
+        Sweep(self.own_config, arguments, self.launch, self.num_workers).to_the_end()
+
+
+def _without_hydra(config: DictConfig) -> DictConfig:
+    config = config.copy()
+    with open_dict(config):
+        del config["hydra"]
+    return config
+
+
+def _job_config(config: DictConfig, num_threads: int) -> DictConfig:
+    """The config that a launcher gets: its jobs compose ``train.yaml``, as train.py would."""
+    config = config.copy()
+    with open_dict(config):
+        config.hydra.job.config_name = "train"
+        config.hydra.overrides.hydra = []  # the launcher's own keys are not a run's
+        if OmegaConf.select(config.hydra.launcher, "n_jobs") == -1:
+            import joblib
+
+            num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]
+            config.hydra.launcher.n_jobs = max(num_cores // num_threads, 1)
+    return config
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="studies",
+    node={"_target_": f"{StudySweeper.__module__}.{StudySweeper.__name__}"},
+    provider="stnlab",
+)

@@ -1,0 +1,259 @@
+"""The source's claims, put to the test on the seeds that both cells of a pair share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from stnlab.report import numerals
+from stnlab.report.published import Published
+from stnlab.report.results import Cell, Claim, Study, metrics_of
+from stnlab.report.statistics import Paired, paired
+
+REPRODUCED = "reproduced"
+PARTLY = "partly reproduced"
+NOT_REPRODUCED = "not reproduced"
+NOT_TESTED = "not tested: runs missing"
+SAME_DIRECTION = "same direction, but not beyond chance"
+
+
+@dataclass(frozen=True)
+class Point:
+    """A pair's accuracies at one amount of one distortion; published ones where there are any."""
+
+    factor: str
+    amount: float
+    first: float
+    second: float
+    difference: Paired
+    published_first: float | None
+    published_second: float | None
+    beyond_training: bool
+    # Difference of what each has lost since its own accuracy at amount 0; below 0: the first less.
+    loss: Paired
+
+    @property
+    def holds(self) -> bool:
+        return _is_above(self.difference)
+
+    @property
+    def published_difference(self) -> float | None:
+        if self.published_first is None or self.published_second is None:
+            return None
+        return self.published_first - self.published_second
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """One pair of a claim: the first cell is said to be better than the second."""
+
+    first: str
+    second: str
+    verdict: str
+    difference: Paired
+    without_collapsed: Paired | None  # None where no run collapsed
+    published_difference: float | None
+    num_planned: int  # seeds that both cells should have
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClaimResult:
+    """A claim, its verdict, and a sentence that says by how much."""
+
+    claim: Claim
+    verdict: str
+    summary: str
+    pairs: tuple[PairResult, ...]
+
+
+def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
+    """Every claim of a study with its verdict."""
+    return tuple(_test(claim, study, published) for claim in study.claims)
+
+
+def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
+    pairs = tuple(_pair(claim, first, second, study, published) for first, second in claim.pairs)
+    verdict = _overall([pair.verdict for pair in pairs])
+    say = _say_robustness if claim.kind == "robustness" else _say_pairs
+    return ClaimResult(claim, verdict, " ".join(say(pairs)), pairs)
+
+
+def _overall(verdicts: Sequence[str]) -> str:
+    tested = [verdict for verdict in verdicts if verdict != NOT_TESTED]
+    if not tested:
+        return NOT_TESTED
+    if all(verdict == REPRODUCED for verdict in verdicts):
+        return REPRODUCED
+    if all(verdict == NOT_REPRODUCED for verdict in tested):
+        return NOT_REPRODUCED
+    return PARTLY
+
+
+def _pair(
+    claim: Claim, first_name: str, second_name: str, study: Study, published: Published
+) -> PairResult:
+    first, second = study.cell(first_name), study.cell(second_name)
+    if first is None or second is None:
+        return PairResult(first_name, second_name, NOT_TESTED, paired({}, {}), None, None, 0)
+    metric = claim.metric or metrics_of(first.dataset)[0].key
+    difference = paired(first.values(metric), second.values(metric))
+    points: tuple[Point, ...] = ()
+    verdict = _verdict(difference)
+    if claim.kind == "robustness":
+        points = tuple(_points(claim, first, second, published))
+        verdict = _points_verdict(points)
+    without = None
+    if set(_collapsed(first, second)) & set(difference.seeds):
+        without = paired(
+            first.values(metric, with_collapsed=False), second.values(metric, with_collapsed=False)
+        )
+    return PairResult(
+        first_name,
+        second_name,
+        verdict,
+        difference,
+        without,
+        _published_difference(first, second, metric, published),
+        len({run.seed for run in first.runs} & {run.seed for run in second.runs}),
+        points,
+    )
+
+
+def _collapsed(*cells: Cell) -> list[int]:
+    return [run.seed for cell in cells for run in cell.collapsed_runs()]
+
+
+def _is_above(difference: Paired) -> bool:
+    return difference.difference is not None and difference.difference > 0
+
+
+def _is_beyond_chance(difference: Paired) -> bool:
+    interval = difference.interval
+    return interval is not None and not interval.low <= 0 <= interval.high
+
+
+def _verdict(difference: Paired) -> str:
+    if difference.interval is None:
+        return NOT_TESTED
+    if not _is_above(difference):
+        return NOT_REPRODUCED
+    return REPRODUCED if _is_beyond_chance(difference) else SAME_DIRECTION
+
+
+def _points_verdict(points: Sequence[Point]) -> str:
+    verdicts = [_verdict(point.difference) for point in points]
+    if not verdicts or NOT_TESTED in verdicts:
+        return NOT_TESTED
+    if all(verdict == REPRODUCED for verdict in verdicts):
+        return REPRODUCED
+    # A claim about every point fails at one; most of them is still a part of it.
+    return PARTLY if 2 * sum(point.holds for point in points) > len(points) else NOT_REPRODUCED
+
+
+def _points(claim: Claim, first: Cell, second: Cell, published: Published) -> Iterator[Point]:
+    curves = first.robustness(), second.robustness()
+    trained = _training_ranges(first)
+    for factor, amount in curves[0]:
+        if (factor, amount) not in curves[1] or (claim.factors and factor not in claim.factors):
+            continue
+        values = curves[0][factor, amount], curves[1][factor, amount]
+        shared = sorted(values[0].keys() & values[1].keys())
+        if not shared:
+            continue
+        losses = [
+            {
+                seed: curve[factor, 0.0][seed] - curve[factor, amount][seed]
+                for seed in shared
+                if seed in curve.get((factor, 0.0), {})
+            }
+            for curve in curves
+        ]
+        yield Point(
+            factor,
+            amount,
+            fmean(values[0][seed] for seed in shared),
+            fmean(values[1][seed] for seed in shared),
+            paired(*values),
+            _published_point(published, first, factor, amount),
+            _published_point(published, second, factor, amount),
+            beyond_training=amount > trained.get(factor, float("inf")),
+            loss=paired(*losses),
+        )
+
+
+def _training_ranges(cell: Cell) -> Mapping[str, float]:
+    """The amounts of distortion that a cell was trained with."""
+    for run in cell.runs:
+        distortion = run.config.get("distortion")
+        if isinstance(distortion, dict):
+            return {k: float(v) for k, v in distortion.items() if isinstance(v, int | float)}
+    return {}
+
+
+def _published_point(published: Published, cell: Cell, factor: str, amount: float) -> float | None:
+    curve = published.curve(cell.dataset, cell.model, cell.init, cell.padding, factor)
+    return None if curve is None else curve.accuracy.get(amount)
+
+
+def _published_difference(
+    first: Cell, second: Cell, metric: str, published: Published
+) -> float | None:
+    means = []
+    for cell in (first, second):
+        rows = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric)
+        if not rows or rows[0].sample.n == 0 or rows[0].sample.mean is None:
+            return None
+        means.append(rows[0].sample.mean)
+    return means[0] - means[1]
+
+
+def _say_pairs(pairs: Sequence[PairResult]) -> Iterator[str]:
+    if len(pairs) == 1 and pairs[0].difference.difference is not None:
+        difference, published = pairs[0].difference, pairs[0].published_difference
+        beside = "" if published is None else f"; published {numerals.signed(published)}"
+        seeds = len(difference.seeds)
+        over = f"over {seeds} seeds" if seeds > 1 else "in one seed"
+        yield f"{numerals.difference(difference)} points {over}{beside}."
+        without = pairs[0].without_collapsed
+        if without is not None and without.difference is not None:
+            yield (
+                f"Without collapsed runs: {numerals.difference(without)} over {len(without.seeds)}."
+            )
+    if len(pairs) > 1:
+        held = sum(pair.verdict == REPRODUCED for pair in pairs)
+        yield f"Holds beyond chance in {held} of {len(pairs)} pairs."
+    elif pairs and pairs[0].verdict == SAME_DIRECTION:
+        yield "The same direction, but not beyond chance."
+    elif pairs and pairs[0].verdict == NOT_REPRODUCED:
+        reversed_ = _is_beyond_chance(pairs[0].difference)
+        yield f"The difference is the other way{', beyond chance' if reversed_ else ''}."
+    yield from _say_untested(pairs)
+
+
+def _say_robustness(pairs: Sequence[PairResult]) -> Iterator[str]:
+    for pair in pairs:
+        if not pair.points:
+            continue
+        holds = [point for point in pair.points if point.holds]
+        clear = [point for point in holds if _is_beyond_chance(point.difference)]
+        yield (
+            f"{pair.first} is above {pair.second} at {len(holds)} of {len(pair.points)} points, "
+            f"at {len(clear)} of them beyond chance."
+        )
+        beyond = [point for point in pair.points if point.beyond_training]
+        if beyond:
+            less = [p for p in beyond if p.loss.difference is not None and p.loss.difference < 0]
+            clearly = [point for point in less if _is_beyond_chance(point.loss)]
+            yield (
+                "Beyond the training range it loses less of its own undistorted accuracy at "
+                f"{len(less)} of {len(beyond)} points, at {len(clearly)} of them beyond chance."
+            )
+    yield from _say_untested(pairs)
+
+
+def _say_untested(pairs: Sequence[PairResult]) -> Iterator[str]:
+    untested = sum(pair.verdict == NOT_TESTED for pair in pairs)
+    if untested and len(pairs) > 1:
+        yield f"{untested} of {len(pairs)} pairs not tested: runs missing."
+    if any(len(pair.difference.seeds) < pair.num_planned for pair in pairs):
+        yield "Seeds are missing."

@@ -1,0 +1,155 @@
+"""What was done otherwise than in the source, and on what: read from the run folders."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from stnlab.config.identity import flatten
+from stnlab.report.results import Run, Study
+
+_PAIRS = ("two_channel", "same_image")
+_CLINICAL = ("mimic", "physionet2012")
+# What SEED says, and what its public code says of the batch size; a run that differs is no replica.
+_SEED_SETTINGS = {
+    "trainer.max_epochs": 10,
+    "dataset.batch_size": 64,
+    "optimizer.lr": 0.001,
+    "optimizer.weight_decay": 0.0,
+    "trainer.limit_train_batches": 1.0,
+    "trainer.limit_test_batches": 1.0,
+}
+
+
+def protocol_differences(studies: Sequence[Study]) -> list[str]:
+    """Sentences on where these runs leave SEED's protocol or decide what it leaves open."""
+    flats = [flatten(run.config) for study in studies for run in study.complete_runs()]
+    images = [flat for flat in flats if flat.get("dataset.name") not in _CLINICAL and flat]
+    return [
+        *_seeds(studies),
+        *_held_out(images),
+        *_pairs(images),
+        *_distortion(images),
+        *_transformer(images),
+        *_settings(images),
+    ]
+
+
+def _values(flats: Sequence[dict[str, Any]], key: str) -> list[Any]:
+    return list(dict.fromkeys(flat[key] for flat in flats if key in flat))
+
+
+def _seeds(studies: Sequence[Study]) -> Iterator[str]:
+    seeds = sorted({run.seed for study in studies for run in study.complete_runs()})
+    if seeds:
+        shown = ", ".join(map(str, seeds))
+        yield (
+            f"Seeds {shown}, the same for every row, so that rows can be compared seed by seed. "
+            "SEED's own seeds are not known; runs differ from its in every random draw."
+        )
+
+
+def _held_out(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for size in _values(flats, "dataset.val_size"):
+        if size:
+            yield (
+                f"{size:,} of the 60,000 training images are held out for validation; SEED trains "
+                "on all of them. The test images play no part in training or in choosing an epoch."
+            )
+        else:
+            yield "Nothing is held out: all 60,000 images are trained on, as in SEED."
+
+
+def _pairs(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    paired = [flat for flat in flats if flat.get("dataset.layout") in _PAIRS]
+    for permutations in _values(paired, "dataset.permutations"):
+        if permutations == 2:
+            yield (
+                "Pairs come from two permutations of the images (2N−1 pairs), as in SEED's public "
+                "code, which gave the published numbers. Its text says one (N−1 pairs)."
+            )
+        elif permutations == 1:
+            yield (
+                "Pairs come from one permutation of the images (N−1 pairs), as SEED's text says. "
+                "The published numbers come from two (2N−1 pairs)."
+            )
+        else:
+            yield f"Pairs come from {permutations} permutations; the published numbers from two."
+
+
+def _distortion(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for backend in _values(flats, "distortion.backend"):
+        if backend == "tensor":
+            yield (
+                "Digits are distorted a batch at a time by a tensor warp; SEED uses PIL. The two "
+                "agree up to PIL's rounding to whole grey levels."
+            )
+        elif backend == "pil":
+            yield "Digits are distorted one at a time by PIL, as in SEED."
+
+
+def _transformer(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for aligned in _values(flats, "model.align_corners"):
+        if aligned:
+            yield "align_corners is true, PyTorch's only behaviour when SEED was written."
+        else:
+            yield (
+                "align_corners is false; it was true in SEED, where PyTorch had no other behaviour."
+            )
+    inits = _values(flats, "init.name")
+    if "left-right" in inits:
+        yield (
+            "left-right starts with the two crops at x-offsets −0.5 and +0.5. SEED's text prints "
+            "−0.5 twice; its code has both."
+        )
+    if "random" in inits:
+        yield (
+            "random is a standard Gaussian bias on zero weights, as SEED's text says. Its code "
+            "leaves PyTorch's own initialisation instead, which is init=torch-default here."
+        )
+    if "torch-default" in inits:
+        yield (
+            "torch-default is PyTorch's own initialisation, which SEED's code uses for what its "
+            "text calls random."
+        )
+
+
+def _settings(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if _values(flats, "dataset.batch_size") == [64]:
+        yield "SEED gives no batch size; 64 is its public code's."
+    for key, theirs in _SEED_SETTINGS.items():
+        for ours in _values(flats, key):
+            if ours != theirs:
+                yield f"{key} is {ours} where SEED has {theirs}: not a replica of its runs."
+
+
+class Fact(NamedTuple):
+    """One line about what the runs ran on; ``values`` with how many runs had each."""
+
+    name: str
+    values: tuple[tuple[str, int], ...]
+
+
+def environment_facts(studies: Sequence[Study]) -> list[Fact]:
+    """Versions, commits, devices and data, as the runs' ``metrics.json`` tell."""
+    counted: dict[str, Counter[str]] = {}
+    for study in studies:
+        for run in study.complete_runs():
+            for name, value in _facts_of(run):
+                counted.setdefault(name, Counter())[value] += 1
+    return [Fact(name, tuple(sorted(values.items()))) for name, values in counted.items()]
+
+
+def _facts_of(run: Run) -> Iterator[tuple[str, str]]:
+    environment = run.metrics.get("environment")
+    if isinstance(environment, dict):
+        dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
+        yield "git commit", f"{environment.get('git_commit') or 'not in a checkout'}{dirty}"
+        for name in ("device", "threads", "platform", "python"):
+            if name in environment:
+                yield name, str(environment[name])
+        packages = environment.get("packages")
+        if isinstance(packages, dict):
+            yield from ((str(name), str(version)) for name, version in packages.items())
+    data = run.metrics.get("data")
+    if isinstance(data, dict):
+        yield "data", f"{data.get('name')}, sha256 {data.get('sha256')}"

@@ -1,0 +1,125 @@
+"""The published numbers that results stand beside: ``data/published``."""
+
+import csv
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from stnlab.config import NOT_APPLICABLE, PROJECT_DIR
+from stnlab.report.statistics import Sample, describe
+
+PUBLISHED_DIR = PROJECT_DIR / "data" / "published"
+
+# Where SEED gives no table, its clean accuracy is the first point of its curves; their transformer
+# starts from the identity and pads with zeros.
+_CLEAN = "test.clean.accuracy"
+_CLEAN_POINT = ("rotation", 0.0)
+_CURVE_CELLS = {"stn": ("identity", "zeros"), "cnn": (NOT_APPLICABLE, NOT_APPLICABLE)}
+
+
+class PublishedResult(NamedTuple):
+    """A row of ``results.csv``; ``sample`` in [0, 1], its ``n`` 0 where the source does not say."""
+
+    dataset: str
+    model: str
+    init: str
+    padding: str
+    metric: str
+    sample: Sample
+    source: str
+    note: str
+
+
+class Curve(NamedTuple):
+    """A published robustness curve: amount to accuracy in [0, 1], the mean over ``num_runs``."""
+
+    accuracy: dict[float, float]
+    num_runs: int
+    note: str
+
+
+class Published(NamedTuple):
+    """All that was published; curves by (dataset, model, factor)."""
+
+    results: tuple[PublishedResult, ...]
+    curves: dict[tuple[str, str, str], Curve]
+
+    def of(
+        self, dataset: str, model: str, init: str, padding: str, metric: str
+    ) -> list[PublishedResult]:
+        """The rows of one cell: the one to compare with first, which is the one of most runs."""
+        found = [row for row in self.results if row[:5] == (dataset, model, init, padding, metric)]
+        return sorted(found, key=lambda row: -row.sample.n)
+
+    def curve(self, dataset: str, model: str, init: str, padding: str, factor: str) -> Curve | None:
+        """The curve of one cell; None where the source has none."""
+        if _CURVE_CELLS.get(model) != (init, padding):
+            return None
+        return self.curves.get((dataset, model, factor))
+
+
+def read_published(folder: Path = PUBLISHED_DIR) -> Published:
+    """Read ``results.csv`` and ``robustness_curves.csv``."""
+    with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
+        results = tuple(_result(row) for row in csv.DictReader(file))
+    with (folder / "robustness_curves.csv").open(encoding="utf-8", newline="") as file:
+        points = _points(csv.DictReader(file))
+    curves = {key: _curve(rows) for key, rows in points.items()}
+    return Published((*results, *_clean_results(points)), curves)
+
+
+class _Point(NamedTuple):
+    amount: float
+    run: str
+    accuracy: float
+    note: str
+
+
+_Key = tuple[str, str, str]
+
+
+def _result(row: dict[str, str]) -> PublishedResult:
+    sample = Sample(
+        int(row["n"] or 0),
+        float(row["mean"]) / 100,
+        float(row["std"]) / 100 if row["std"] else None,
+        None,
+    )
+    where = (row["dataset"], row["model"], row["init"], row["padding"], row["metric"])
+    return PublishedResult(*where, sample, row["source"], row["note"])
+
+
+def _points(rows: Iterable[dict[str, str]]) -> dict[_Key, list[_Point]]:
+    points = defaultdict(list)
+    for row in rows:
+        accuracy = int(row["correct"]) / int(row["total"])
+        points[row["dataset"], row["model"], row["factor"]].append(
+            _Point(float(row["amount"]), row["run"], accuracy, row["note"])
+        )
+    return points
+
+
+def _curve(points: list[_Point]) -> Curve:
+    amounts = sorted({point.amount for point in points})
+    accuracy = {
+        amount: fmean(point.accuracy for point in points if point.amount == amount)
+        for amount in amounts
+    }
+    return Curve(accuracy, len({point.run for point in points}), points[0].note)
+
+
+def _clean_results(points: dict[_Key, list[_Point]]) -> Iterator[PublishedResult]:
+    for (dataset, model, factor), found in points.items():
+        clean = [point.accuracy for point in found if (factor, point.amount) == _CLEAN_POINT]
+        if clean:
+            yield PublishedResult(
+                dataset,
+                model,
+                *_CURVE_CELLS[model],
+                _CLEAN,
+                describe(clean),
+                "SEED's curves at rotation 0",
+                found[0].note,
+            )

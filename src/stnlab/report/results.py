@@ -1,0 +1,461 @@
+"""What a sweep's folder holds, read into plain data.
+
+Nothing here is averaged or judged. A damaged file is a run without a result and a sentence that
+names the file; only a folder that is no sweep's is refused.
+"""
+
+import csv
+import json
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stnlab.config import NOT_APPLICABLE, identity
+from stnlab.errors import UserError
+
+SWEEP_FILE = "sweep.json"
+_MAX_REASON = 400  # characters of an error that a report shows
+UNKNOWN = "unknown"
+
+
+class RunState(Enum):
+    """What became of a run."""
+
+    complete = "complete"
+    failed = "failed"  # its last attempt ended in an error
+    interrupted = "interrupted"  # it has a checkpoint to go on from
+    missing = "missing"  # it never got to its first checkpoint
+    unreadable = "unreadable"  # its result is damaged
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder; ``reason`` says why there is no result.
+
+    ``robustness`` maps (factor, amount) to accuracy in [0, 1]. ``history`` has a dict an epoch.
+    """
+
+    path: Path
+    seed: int
+    planned: bool
+    state: RunState
+    reason: str = ""
+    config: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    history: tuple[dict[str, float], ...] = ()
+    robustness: dict[tuple[str, float], float] = field(default_factory=dict)
+
+    @property
+    def collapsed(self) -> bool:
+        return self.metrics.get("collapsed") is True
+
+    @property
+    def collapsed_reason(self) -> str:
+        return str(self.metrics.get("collapsed_reason") or "no reason recorded")
+
+    def value(self, metric: str) -> float | None:
+        """A number of ``metrics.json`` by its dotted name; None where there is none."""
+        return _number(self.metrics, metric)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A row of the results: the runs that differ in their seed alone."""
+
+    name: str
+    dataset: str
+    model: str
+    init: str
+    padding: str
+    runs: tuple[Run, ...]
+
+    def values(self, metric: str, with_collapsed: bool = True) -> dict[int, float]:
+        """Seed to value, of the runs that have one."""
+        found = {
+            run.seed: run.value(metric) for run in self.runs if with_collapsed or not run.collapsed
+        }
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def robustness(self) -> dict[tuple[str, float], dict[int, float]]:
+        """(factor, amount) to seed to accuracy of the complete runs, in the order of the files."""
+        curves: dict[tuple[str, float], dict[int, float]] = {}
+        for run in self.complete_runs():
+            for point, accuracy in run.robustness.items():
+                curves.setdefault(point, {})[run.seed] = accuracy
+        return curves
+
+    def complete_runs(self) -> list[Run]:
+        return [run for run in self.runs if run.state is RunState.complete]
+
+    def collapsed_runs(self) -> list[Run]:
+        return [run for run in self.runs if run.collapsed]
+
+    def runs_without_result(self) -> list[Run]:
+        return [run for run in self.runs if run.state is not RunState.complete]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of the source, and the pairs of cells (better, worse) that test it.
+
+    ``metric`` is None for the dataset's main one. ``factors`` limits a claim on robustness; empty
+    means all.
+    """
+
+    text: str
+    kind: str
+    pairs: tuple[tuple[str, str], ...]
+    metric: str | None = None
+    factors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep's folder. ``notes`` are sentences about what the reader of its results must know."""
+
+    name: str
+    folder: Path
+    has_plan: bool
+    command: str
+    question: str
+    source: str
+    cells: tuple[Cell, ...]
+    claims: tuple[Claim, ...]
+    notes: tuple[str, ...]
+
+    def cell(self, name: str) -> Cell | None:
+        return next((cell for cell in self.cells if cell.name == name), None)
+
+    def complete_runs(self) -> list[Run]:
+        return [run for cell in self.cells for run in cell.complete_runs()]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of ``metrics.json``, and what a table calls it."""
+
+    key: str
+    label: str
+
+
+# The first one is the one that sources publish and claims are about.
+DIGIT_METRICS = (
+    Metric("test.clean.accuracy", "accuracy on clean test digits"),
+    Metric("test.distorted.accuracy", "accuracy under the training distortion"),
+    Metric("best.test.clean.accuracy", "clean accuracy at the best validation epoch"),
+)
+CLINICAL_METRICS = (
+    Metric("test.auroc", "AUROC"),
+    Metric("test.auprc", "AUPRC"),
+    Metric("best.test.auroc", "AUROC at the best validation epoch"),
+)
+_CLINICAL_DATASETS = ("mimic", "physionet2012")
+
+
+def metrics_of(dataset: str) -> tuple[Metric, ...]:
+    """The metrics that a dataset's table shows, the main one first."""
+    return CLINICAL_METRICS if dataset in _CLINICAL_DATASETS else DIGIT_METRICS
+
+
+# --- reading
+
+
+def read_study(folder: Path) -> Study:
+    """Read a sweep's folder; ``sweep.json`` may be absent, then what is found is all there is.
+
+    Raises:
+        UserError: the folder is no sweep's, or its ``sweep.json`` is damaged.
+    """
+    plan = _read_plan(folder)
+    found, notes = _find_runs(folder)
+    if plan is None and not found:
+        raise UserError(
+            f"{folder} holds no sweep: neither {SWEEP_FILE} nor a run in <cell>/seed=<n> was "
+            "found. Name the folder of a sweep, such as outputs/RTS."
+        )
+    has_plan, plan = plan is not None, plan or {}
+    cells = _cells(folder, plan.get("cells", []), found, notes)
+    return Study(
+        name=str(plan.get("study") or "").strip() or folder.resolve().name,
+        folder=folder,
+        has_plan=has_plan,
+        command=str(plan.get("command") or ""),
+        question=str(plan.get("question") or ""),
+        source=str(plan.get("source") or ""),
+        cells=cells,
+        claims=tuple(_claim(each) for each in plan.get("claims", [])),
+        notes=(*differing_settings(cells), *notes),
+    )
+
+
+def _read_plan(folder: Path) -> dict[str, Any] | None:
+    path = folder / SWEEP_FILE
+    if not path.exists():
+        return None
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+        _check_plan(plan)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path} cannot be read ({reason}). Run the sweep's command again to have it written "
+            "anew, or delete it to report whatever runs are found."
+        ) from error
+    assert isinstance(plan, dict)
+    return plan
+
+
+def _check_plan(plan: Any) -> None:
+    """Touch all that is used of ``sweep.json``, so that what is wrong shows here."""
+    if not isinstance(plan, dict):
+        raise TypeError("it is not a JSON object")
+    for cell in _list(plan.get("cells", []), "cells"):
+        for key in ("cell", "dataset", "model", "init", "padding"):
+            if not isinstance(cell[key], str):
+                raise TypeError(f"cells: '{key}' is no text")
+        if not all(type(seed) is int and seed >= 0 for seed in _list(cell["seeds"], "seeds")):
+            raise TypeError("cells: 'seeds' are not whole numbers from 0")
+    for claim in _list(plan.get("claims", []), "claims"):
+        if claim["kind"] not in ("paired", "robustness"):
+            raise ValueError(f"claims: kind is '{claim['kind']}'; allowed: paired, robustness")
+        for pair in _list(claim["pairs"], "pairs"):
+            if not (isinstance(pair, list) and [type(name) for name in pair] == [str, str]):
+                raise TypeError("claims: 'pairs' are not pairs of cells")
+        _list(claim.get("factors", []), "factors")
+        str(claim["text"])
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(f"'{name}' is no list")
+    return value
+
+
+def _claim(plan: dict[str, Any]) -> Claim:
+    return Claim(
+        str(plan["text"]).strip(),
+        str(plan["kind"]),
+        tuple((first, second) for first, second in plan["pairs"]),
+        plan.get("metric"),
+        tuple(plan.get("factors", [])),
+    )
+
+
+def _find_runs(folder: Path) -> tuple[dict[tuple[str, int], Path], list[str]]:
+    """Run folders by (cell, seed), and what stands among them that is none."""
+    found, notes = {}, []
+    for path in sorted(folder.glob("*/seed=*")):
+        match = re.fullmatch(r"seed=(\d+)", path.name)
+        if match and path.is_dir() and path.name == f"seed={int(match[1])}":
+            found[path.parent.name, int(match[1])] = path
+        else:
+            notes.append(f"{_within(path)} is no run folder (seed=<number>) and is left out.")
+    return found, notes
+
+
+def _within(path: Path) -> str:
+    """A file or folder of a sweep, by its place inside the sweep's folder."""
+    parts = path.parts
+    start = next((i for i, part in enumerate(parts) if part.startswith("seed=")), len(parts) - 1)
+    return "/".join(parts[max(0, start - 1) :])
+
+
+def _cells(
+    folder: Path, plan: list[dict[str, Any]], found: dict[tuple[str, int], Path], notes: list[str]
+) -> tuple[Cell, ...]:
+    """The planned cells in the plan's order, then those that were found beside them."""
+    # A folder's runs belong to one row only if they are on one dataset.
+    rows: dict[tuple[str, str], dict[str, str]] = {}
+    runs: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    planned: dict[tuple[str, int], str] = {}
+    for cell in plan:
+        rows[cell["cell"], cell["dataset"]] = cell
+        planned |= {(cell["cell"], seed): cell["dataset"] for seed in cell["seeds"]}
+    for (name, seed), path in found.items():
+        config = _read_config(path, notes)
+        intended = planned.get((name, seed))
+        described = _describe(name, config, intended)
+        fits_plan = intended in (described["dataset"], None) and (intended is not None or not plan)
+        if fits_plan:
+            planned.pop((name, seed), None)
+        key = name, described["dataset"]
+        rows.setdefault(key, described)
+        runs[key].append(_read_run(path, seed, fits_plan, config, notes))
+    for (name, seed), dataset in planned.items():
+        path = folder / name / f"seed={seed}"
+        reason = (
+            "another dataset's run is in its folder" if (name, seed) in found else "not started"
+        )
+        runs[name, dataset].append(Run(path, seed, True, RunState.missing, reason))
+    return tuple(
+        Cell(
+            row["cell"],
+            row["dataset"],
+            row["model"],
+            row["init"],
+            row["padding"],
+            tuple(sorted(runs[key], key=lambda run: run.seed)),
+        )
+        for key, row in rows.items()
+    )
+
+
+def _describe(name: str, config: dict[str, Any], dataset: str | None) -> dict[str, str]:
+    """A row for a run that no plan describes, from its config."""
+
+    def value(group: str, key: str) -> str:
+        node = config.get(group)
+        return str(node.get(key, UNKNOWN) if isinstance(node, dict) else node or UNKNOWN)
+
+    return {
+        "cell": name,
+        "dataset": value("dataset", "name") if config else dataset or UNKNOWN,
+        "model": value("model", "name") if config else name,
+        "init": value("init", "name"),
+        "padding": value("padding", "mode"),
+    }
+
+
+def _read_run(
+    path: Path, seed: int, planned: bool, config: dict[str, Any], notes: list[str]
+) -> Run:
+    state, reason, metrics = _read_state(path)
+    history = _read_history(path / "history.csv", notes)
+    if state is RunState.interrupted:
+        reason = f"stopped after epoch {len(history)}; the sweep's command goes on from there"
+    robustness = _read_robustness(path / "robustness.csv", notes)
+    return Run(path, seed, planned, state, reason, config, metrics, history, robustness)
+
+
+def _read_state(path: Path) -> tuple[RunState, str, dict[str, Any]]:
+    metrics_file, error_file = path / "metrics.json", path / "error.txt"
+    if metrics_file.exists():
+        try:
+            metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            return RunState.unreadable, f"metrics.json cannot be read ({error})", {}
+        if not isinstance(metrics, dict) or metrics.get("status") != "complete":
+            return RunState.unreadable, "metrics.json is not a complete run's result", {}
+        known = [metric.key for metric in (*DIGIT_METRICS, *CLINICAL_METRICS)]
+        if all(_number(metrics, key) is None for key in known):
+            return RunState.unreadable, "metrics.json holds no test result", {}
+        return RunState.complete, "", metrics
+    if error_file.exists():
+        try:
+            return RunState.failed, _error_reason(error_file.read_text(errors="replace")), {}
+        except OSError as error:
+            return RunState.failed, f"error.txt cannot be read ({error})", {}
+    if (path / "checkpoints" / "last.ckpt").exists():
+        return RunState.interrupted, "", {}
+    return RunState.missing, "begun, but stopped before its first checkpoint", {}
+
+
+def _error_reason(text: str) -> str:
+    """The message of an error, or the last line of its traceback."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return "error.txt is empty"
+    reason = lines[-1] if any(line.startswith("Traceback") for line in lines) else " ".join(lines)
+    return reason if len(reason) <= _MAX_REASON else reason[:_MAX_REASON] + " …"
+
+
+def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
+    file = path / "config.yaml"
+    if not file.exists():
+        return {}
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        notes.append(f"{_within(file)} cannot be read; its settings are not compared.")
+        return {}
+    return {str(key): value for key, value in config.items()}
+
+
+def _read_history(file: Path, notes: list[str]) -> tuple[dict[str, float], ...]:
+    if not file.exists():
+        return ()
+    try:
+        return tuple(
+            {key: float(value) for key, value in row.items() if value} for row in _rows(file)
+        )
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error):
+        notes.append(f"{_within(file)} cannot be read; its learning curve is left out.")
+        return ()
+
+
+def _read_robustness(file: Path, notes: list[str]) -> dict[tuple[str, float], float]:
+    if not file.exists():
+        return {}
+    try:
+        points = {
+            (row["factor"], float(row["amount"])): float(row["accuracy"]) for row in _rows(file)
+        }
+        if not all(0 <= accuracy <= 1 for accuracy in points.values()):
+            raise ValueError("an accuracy is not in [0, 1]")
+        return points
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        notes.append(f"{_within(file)} cannot be read; its robustness is left out.")
+        return {}
+
+
+def _rows(file: Path) -> Iterator[dict[str, str]]:
+    with file.open(encoding="utf-8", newline="") as opened:
+        yield from csv.DictReader(opened)
+
+
+def _number(nested: dict[str, Any], dotted: str) -> float | None:
+    value: Any = nested
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) <= sys.float_info.max else None  # neither inf nor NaN
+
+
+# --- settings
+
+
+def differing_settings(cells: Sequence[Cell]) -> list[str]:
+    """A sentence for each config key that differs where rows and seeds should share it.
+
+    Rows differ by dataset (and its distortion), model, init and padding; seeds by their seed.
+    """
+    values: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for cell in cells:
+        for run in cell.runs:
+            settings = identity(run.config) if run.config else {}
+            for key, value in settings.items():
+                if (group := _sharing(key, cell)) is not None:
+                    values[key, *group][str(value)].append(f"{cell.name} seed {run.seed}")
+    notes = []
+    for (key, *_), found in values.items():
+        if len(found) > 1:
+            shown = "; ".join(f"{value} in {_counted(runs)}" for value, runs in found.items())
+            notes.append(f"{key} is not the same in all runs: {shown}.")
+    return notes
+
+
+def _sharing(key: str, cell: Cell) -> tuple[str, ...] | None:
+    """Which runs must have the same value of ``key``: those with the same such tuple."""
+    top = key.split(".", maxsplit=1)[0]
+    if top in ("seed", "padding"):
+        return None
+    if top == "init":
+        return (cell.dataset, cell.model, cell.init)
+    if top == "model":
+        return (cell.model,) if cell.init == NOT_APPLICABLE else (cell.model, cell.dataset)
+    return (cell.dataset,) if top in ("dataset", "distortion") else ()
+
+
+def _counted(runs: list[str]) -> str:
+    shown = ", ".join(runs[:3])
+    return shown if len(runs) <= 3 else f"{shown} and {len(runs) - 3} more"

@@ -1,0 +1,302 @@
+"""A study's figures: curves and points over its seeds, beside what was published."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from stnlab.evaluation.robustness import AXIS_LABELS
+from stnlab.report.published import Published
+from stnlab.report.results import Cell
+from stnlab.report.statistics import Sample, describe
+from stnlab.report.summary import Row, StudyResult
+
+# Okabe and Ito's colours, which colour-blind readers can tell apart; without the yellow, which
+# white paper swallows. Markers say the same again.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = "osD^vPX"
+_GREY = "#767676"
+_DPI = 110
+
+
+@dataclass(frozen=True)
+class StudyFigure:
+    """An image file and what to say about it."""
+
+    path: Path
+    alt: str
+    caption: str
+
+
+def draw_study(result: StudyResult, published: Published, folder: Path) -> list[StudyFigure]:
+    """Draw all figures that the results allow into ``folder``, under the study's name."""
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = [
+        draw(result, published, folder / f"{file_name(result.study.name)}-{kind}.png")
+        for kind, draw in (
+            ("robustness", _draw_robustness),
+            ("seeds", _draw_seeds),
+            ("learning", _draw_learning),
+        )
+    ]
+    return [*(each for each in drawn if each is not None), *_copy_warps(result, folder)]
+
+
+def file_name(text: str) -> str:
+    """``text`` as a part of a file's name that is also plain in a link."""
+    return "".join(
+        each if each.isascii() and (each.isalnum() or each in "-_.") else "_" for each in text
+    )
+
+
+# --- accuracy against distortion
+
+
+def _draw_robustness(result: StudyResult, published: Published, path: Path) -> StudyFigure | None:
+    """SEED figures 1b to 4b, over seeds."""
+    curves = {
+        cell.name: {
+            point: describe(list(values.values())) for point, values in cell.robustness().items()
+        }
+        for cell in result.study.cells
+    }
+    factors = list(dict.fromkeys(factor for curve in curves.values() for factor, _ in curve))
+    if not factors:
+        return None
+    figure = _figure(10, 3.8)
+    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
+    any_published = False
+    for axes, factor in zip(panels, factors, strict=True):
+        for index, cell in enumerate(result.study.cells):
+            curve = {
+                amount: sample
+                for (name, amount), sample in curves[cell.name].items()
+                if name == factor
+            }
+            _plot_band(axes, index, curve)
+            reference = published.curve(cell.dataset, cell.model, cell.init, cell.padding, factor)
+            if reference is not None:
+                any_published = True
+                axes.plot(
+                    list(reference.accuracy),
+                    [100 * accuracy for accuracy in reference.accuracy.values()],
+                    linestyle=(0, (4, 3)),
+                    linewidth=1,
+                    color=_colour(index),
+                )
+        axes.set_xlabel(AXIS_LABELS.get(factor, factor))
+    panels[0].set_ylabel("test accuracy, %")
+    _legend(figure, result.study.cells, any_published)
+    _save(figure, path)
+    dashed = " Dashed, thin: published." if any_published else ""
+    return StudyFigure(
+        path,
+        f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table",
+        "Accuracy on test digits distorted in one way at a time: mean over seeds with its 95% "
+        f"interval.{dashed}",
+    )
+
+
+# --- every seed
+
+
+def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
+    rows = [row for row in result.main_rows() if row.values]
+    if not rows:
+        return None
+    figure = _figure(8, 1.3 + 0.55 * len(rows))
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        _plot_seeds(axes, place, row)
+    axes.set_yticks(range(len(rows)), [_plain(row.cell.name) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"{rows[0].metric.label}, %")
+    axes.grid(axis="x", alpha=0.25)
+    figure.legend(
+        handles=list(_seed_handles(rows)), loc="outside lower center", ncols=4, frameon=False
+    )
+    _save(figure, path)
+    return StudyFigure(
+        path,
+        f"{rows[0].metric.label} of every seed, with mean and published mean",
+        f"Every seed's {rows[0].metric.label}. Diamonds and bars: mean and its 95% interval, "
+        "collapsed seeds included; grey: published mean ± standard deviation.",
+    )
+
+
+def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
+    collapsed = {run.seed for run in row.cell.collapsed_runs()}
+    for number, (seed, value) in enumerate(row.values.items()):
+        axes.plot(
+            100 * value,
+            place - 0.1 + 0.2 * (number + 0.5) / len(row.values),
+            marker="X" if seed in collapsed else "o",
+            markersize=8 if seed in collapsed else 6,
+            markerfacecolor=_COLOURS[1] if seed in collapsed else "none",
+            markeredgecolor="white" if seed in collapsed else _COLOURS[0],
+            linestyle="none",
+            zorder=3,
+        )
+    low, high = row.sample.interval or (row.sample.mean, row.sample.mean)
+    if row.sample.mean is not None and low is not None and high is not None:
+        ends = [100 * max(low, 0), 100 * min(high, 1)]
+        axes.plot(ends, [place - 0.26] * 2, color="black", linewidth=1.6)
+        axes.plot(100 * row.sample.mean, place - 0.26, marker="D", color="black", markersize=5)
+    reference = row.published_sample
+    if reference.mean is not None:
+        sd = reference.sd or 0
+        ends = [100 * max(reference.mean - sd, 0), 100 * min(reference.mean + sd, 1)]
+        axes.plot(ends, [place + 0.26] * 2, color=_GREY, linewidth=1.6)
+        axes.plot(100 * reference.mean, place + 0.26, marker="s", color=_GREY, markersize=5)
+
+
+def _seed_handles(rows: Sequence[Row]) -> Iterator[Line2D]:
+    yield Line2D(
+        [], [], marker="o", color=_COLOURS[0], mfc="none", label="a seed", linestyle="none"
+    )
+    if any(row.num_collapsed for row in rows):
+        yield Line2D([], [], marker="X", color=_COLOURS[1], label="collapsed", linestyle="none")
+    yield Line2D([], [], marker="D", color="black", label="mean, 95% interval")
+    if any(row.published_sample.mean is not None for row in rows):
+        yield Line2D([], [], marker="s", color=_GREY, label="published, ± sd")
+
+
+# --- learning
+
+
+def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
+    """Validation accuracy, epoch by epoch; runs without a validation part have none."""
+    name = next((name for name in ("val_auroc", "val_accuracy") if _has(result, name)), None)
+    if name is None:
+        return None
+    measure = "AUROC" if name == "val_auroc" else "accuracy"
+    figure = _figure(8, 4.2)
+    axes = figure.subplots()
+    for index, cell in enumerate(result.study.cells):
+        epochs: dict[float, list[float]] = {}
+        for run in cell.complete_runs():
+            curve = {row["epoch"]: row[name] for row in run.history if name in row}
+            for epoch, value in curve.items():
+                epochs.setdefault(epoch, []).append(value)
+            if run.collapsed:
+                percent = [100 * value for value in curve.values()]
+                axes.plot(list(curve), percent, color=_colour(index), linewidth=0.8, linestyle=":")
+        band = {epoch: describe(values) for epoch, values in sorted(epochs.items())}
+        _plot_band(axes, index, band)
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_ylabel(f"validation {measure}, %")
+    _legend(figure, result.study.cells, any_published=False)
+    _save(figure, path)
+    any_collapsed = any(run.collapsed for run in result.study.complete_runs())
+    dotted = " Dotted: each collapsed run, which counts in the mean." if any_collapsed else ""
+    return StudyFigure(
+        path,
+        f"Validation {measure} against the epoch, a curve for each row of the table",
+        f"Validation {measure} under the training distortion, epoch by epoch: mean over seeds "
+        f"with its 95% interval.{dotted}",
+    )
+
+
+def _has(result: StudyResult, name: str) -> bool:
+    return any(name in row for run in result.study.complete_runs() for row in run.history)
+
+
+# --- warps
+
+
+def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
+    """The panels that each cell's run of the lowest complete seed drew; none is picked by looks."""
+    for cell in result.study.cells:
+        runs = cell.complete_runs()
+        if not runs:
+            continue
+        run = runs[0]
+        for source in sorted((run.path / "figures").glob("warps-*.png")):
+            prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
+            path = folder / f"{prefix}-{file_name(source.name)}"
+            shutil.copyfile(source, path)
+            distortion = source.stem.removeprefix("warps-").replace("-", " ")
+            value = run.value(result.rows_of(cell)[0].metric.key)
+            reached = "" if value is None else f", {value:.2%} on clean test digits"
+            collapsed = f". Collapsed: {run.collapsed_reason}" if run.collapsed else ""
+            yield StudyFigure(
+                path,
+                f"Test digits under {distortion} before and after the warp of {cell.name}",
+                f"{cell.name}, seed {run.seed}{reached}. Test digits under {distortion} (above) "
+                f"and what the warp makes of them (below){collapsed}.",
+            )
+
+
+# --- how all of them look
+
+
+def _figure(width: float, height: float) -> Figure:
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _plot_band(axes: Axes, index: int, curve: dict[float, Sample]) -> None:
+    """Means in % with their intervals, which are cut at 0 and 100 to be shown."""
+    points = [(x, sample.mean, sample.interval) for x, sample in curve.items()]
+    known = [
+        (x, mean, interval or (mean, mean)) for x, mean, interval in points if mean is not None
+    ]
+    if not known:
+        return
+    xs = [x for x, *_ in known]
+    axes.plot(
+        xs,
+        [100 * mean for _, mean, _ in known],
+        color=_colour(index),
+        marker=_MARKERS[index % len(_MARKERS)],
+        markersize=4,
+        linewidth=1.6,
+    )
+    axes.fill_between(
+        xs,
+        [100 * max(low, 0) for *_, (low, _) in known],
+        [100 * min(high, 1) for *_, (_, high) in known],
+        color=_colour(index),
+        alpha=0.15,
+        linewidth=0,
+    )
+    axes.grid(alpha=0.25)
+
+
+def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
+    handles = [
+        Line2D(
+            [],
+            [],
+            color=_colour(index),
+            marker=_MARKERS[index % len(_MARKERS)],
+            markersize=4,
+            label=_plain(cell.name),
+        )
+        for index, cell in enumerate(cells)
+    ]
+    if any_published:
+        handles.append(Line2D([], [], color=_GREY, linewidth=1, linestyle="--", label="published"))
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False
+    )
+
+
+def _plain(text: str) -> str:
+    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs."""
+    return text.replace("$", r"\$")
+
+
+def _colour(index: int) -> str:
+    return _COLOURS[index % len(_COLOURS)]
+
+
+def _save(figure: Figure, path: Path) -> None:
+    for axes in figure.axes:
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=_DPI)

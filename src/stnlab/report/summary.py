@@ -1,0 +1,295 @@
+"""A sweep in numbers: ``summary.csv`` and ``summary.json``.
+
+Both hold what the run folders say and nothing else: no times and no dates, so that the same runs
+give the same bytes.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stnlab.report.claims import ClaimResult, test_claims
+from stnlab.report.published import Published, PublishedResult
+from stnlab.report.results import Cell, Metric, Run, Study, metrics_of
+from stnlab.report.statistics import Comparison, Interval, Paired, Sample, compare, describe
+
+_NOT_PUBLISHED = Sample(0, None, None, None)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One metric of one cell.
+
+    ``num_failed`` counts planned seeds without a value; ``without_collapsed`` is None where no run
+    collapsed. ``published`` has the row compared with first, then others of the same cell.
+    """
+
+    study: str
+    cell: Cell
+    metric: Metric
+    values: dict[int, float]
+    sample: Sample
+    num_collapsed: int
+    without_collapsed: Sample | None
+    num_failed: int
+    published: tuple[PublishedResult, ...]
+    comparison: Comparison
+
+    @property
+    def published_sample(self) -> Sample:
+        """What the cell is compared with: nothing where the source does not say how many runs."""
+        sample = self.published[0].sample if self.published else _NOT_PUBLISHED
+        return sample if sample.n else _NOT_PUBLISHED
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A study with its numbers and verdicts."""
+
+    study: Study
+    rows: tuple[Row, ...]
+    claims: tuple[ClaimResult, ...]
+
+    def rows_of(self, cell: Cell) -> list[Row]:
+        return [row for row in self.rows if row.cell is cell]
+
+    def main_rows(self) -> list[Row]:
+        """A row for each cell: its main metric."""
+        return [self.rows_of(cell)[0] for cell in self.study.cells]
+
+
+def summarise(study: Study, published: Published) -> StudyResult:
+    """Take means over seeds, and compare them with what was published."""
+    rows = [
+        _row(study, cell, metric, published)
+        for cell in study.cells
+        for metric in metrics_of(cell.dataset)
+    ]
+    return StudyResult(study, tuple(rows), test_claims(study, published))
+
+
+def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
+    values = cell.values(metric.key)
+    sample = describe(list(values.values()))
+    collapsed = {run.seed for run in cell.collapsed_runs()} & values.keys()
+    rest = list(cell.values(metric.key, with_collapsed=False).values())
+    found = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric.key)
+    to_compare = found[0].sample if found and found[0].sample.n else _NOT_PUBLISHED
+    return Row(
+        study.name,
+        cell,
+        metric,
+        values,
+        sample,
+        len(collapsed),
+        describe(rest) if collapsed else None,
+        sum(run.planned and run.seed not in values for run in cell.runs),
+        tuple(found),
+        compare(sample, to_compare),
+    )
+
+
+# --- summary.csv
+
+_COLUMNS = (
+    *("study", "dataset", "model", "init", "padding", "metric", "n", "mean", "std"),
+    *("ci95_low", "ci95_high", "collapsed", "failed", "published_mean", "published_std", "verdict"),
+    # Beyond the contract.
+    *("cell", "published_n", "difference", "difference_low", "difference_high", "p"),
+    *("n_without_collapsed", "mean_without_collapsed", "std_without_collapsed", "values"),
+)
+
+
+def as_csv(results: Sequence[StudyResult]) -> str:
+    """A row for each metric of each cell; accuracies in [0, 1], empty where there is no number.
+
+    ``values`` holds ``seed:value`` of each run, separated by semicolons.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_csv_row(row) for result in results for row in result.rows)
+    return text.getvalue()
+
+
+def _csv_row(row: Row) -> dict[str, Any]:
+    low, high = row.sample.interval or (None, None)
+    difference_low, difference_high = row.comparison.interval or (None, None)
+    without = row.without_collapsed or Sample(0, None, None, None)
+    numbers = {
+        "mean": row.sample.mean,
+        "std": row.sample.sd,
+        "ci95_low": low,
+        "ci95_high": high,
+        "published_mean": row.published_sample.mean,
+        "published_std": row.published_sample.sd,
+        "difference": row.comparison.difference,
+        "difference_low": difference_low,
+        "difference_high": difference_high,
+        "p": row.comparison.p,
+        "mean_without_collapsed": without.mean,
+        "std_without_collapsed": without.sd,
+    }
+    return {
+        "study": row.study,
+        "dataset": row.cell.dataset,
+        "model": row.cell.model,
+        "init": row.cell.init,
+        "padding": row.cell.padding,
+        "metric": row.metric.key,
+        "n": row.sample.n,
+        "collapsed": row.num_collapsed,
+        "failed": row.num_failed,
+        "verdict": row.comparison.verdict,
+        "cell": row.cell.name,
+        "published_n": row.published_sample.n or "",
+        "n_without_collapsed": without.n if row.without_collapsed else "",
+        "values": ";".join(f"{seed}:{_rounded(value)}" for seed, value in row.values.items()),
+        **{key: "" if value is None else _rounded(value) for key, value in numbers.items()},
+    }
+
+
+def _rounded(value: float) -> float:
+    """Without the digits that are rounding's own."""
+    return round(value, 10)
+
+
+# --- summary.json
+
+
+def as_json(results: Sequence[StudyResult]) -> str:
+    """All that the report says in numbers, with each seed's value."""
+    studies = [_study(result) for result in results]
+    return json.dumps({"studies": studies}, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _study(result: StudyResult) -> dict[str, Any]:
+    study = result.study
+    return {
+        "study": study.name,
+        "question": study.question,
+        "source": study.source,
+        "command": study.command,
+        "notes": list(study.notes),
+        "cells": [
+            {
+                "cell": cell.name,
+                "dataset": cell.dataset,
+                "model": cell.model,
+                "init": cell.init,
+                "padding": cell.padding,
+                "runs": [_run(run) for run in cell.runs],
+                "metrics": {row.metric.key: _metric(row) for row in result.rows_of(cell)},
+                "robustness": _robustness(cell),
+            }
+            for cell in study.cells
+        ],
+        "claims": [_claim(claim) for claim in result.claims],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    return {
+        "seed": run.seed,
+        "planned": run.planned,
+        "state": run.state.value,
+        "reason": run.reason,
+        "collapsed": run.collapsed,
+        "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+    }
+
+
+def _metric(row: Row) -> dict[str, Any]:
+    return {
+        "values": {str(seed): _rounded(value) for seed, value in row.values.items()},
+        **_sample(row.sample),
+        "collapsed": row.num_collapsed,
+        "failed": row.num_failed,
+        "without_collapsed": row.without_collapsed and _sample(row.without_collapsed),
+        "published": [
+            {
+                "mean": each.sample.mean,
+                "std": each.sample.sd,
+                "n": each.sample.n or None,
+                "source": each.source,
+                "note": each.note,
+            }
+            for each in row.published
+        ],
+        "comparison": {
+            "verdict": row.comparison.verdict,
+            "method": row.comparison.method,
+            "difference": _optional(row.comparison.difference),
+            "ci95": _interval(row.comparison.interval),
+            "p": _optional(row.comparison.p),
+        },
+    }
+
+
+def _sample(sample: Sample) -> dict[str, Any]:
+    return {
+        "n": sample.n,
+        "mean": _optional(sample.mean),
+        "std": _optional(sample.sd),
+        "ci95": _interval(sample.interval),
+    }
+
+
+def _robustness(cell: Cell) -> list[dict[str, Any]]:
+    return [
+        {"factor": factor, "amount": amount, **_sample(describe(list(values.values())))}
+        for (factor, amount), values in cell.robustness().items()
+    ]
+
+
+def _claim(result: ClaimResult) -> dict[str, Any]:
+    return {
+        "text": result.claim.text,
+        "kind": result.claim.kind,
+        "verdict": result.verdict,
+        "summary": result.summary,
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "verdict": pair.verdict,
+                **_paired(pair.difference),
+                "without_collapsed": pair.without_collapsed and _paired(pair.without_collapsed),
+                "published_difference": _optional(pair.published_difference),
+                "points": [
+                    {
+                        "factor": point.factor,
+                        "amount": point.amount,
+                        "holds": point.holds,
+                        **_paired(point.difference),
+                        "published_difference": _optional(point.published_difference),
+                        "beyond_training_range": point.beyond_training,
+                        "loss": _paired(point.loss),
+                    }
+                    for point in pair.points
+                ],
+            }
+            for pair in result.pairs
+        ],
+    }
+
+
+def _paired(paired: Paired) -> dict[str, Any]:
+    return {
+        "seeds": list(paired.seeds),
+        "difference": _optional(paired.difference),
+        "ci95": _interval(paired.interval),
+        "p": _optional(paired.p),
+        "d_z": _optional(paired.d_z),
+    }
+
+
+def _interval(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [_rounded(interval.low), _rounded(interval.high)]
+
+
+def _optional(value: float | None) -> float | None:
+    return None if value is None else _rounded(value)

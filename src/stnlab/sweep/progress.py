@@ -1,0 +1,145 @@
+"""What a person sees of a sweep: a live table in a terminal, a line a run in a pipe.
+
+All of it is read from the folders, so it is the same for runs on this machine and on a cluster.
+"""
+
+import threading
+from datetime import timedelta
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
+
+_TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
+_ENDED = (Status.done, Status.failed)
+
+
+class SweepProgress:
+    """Watches the folders of a sweep's runs, from entering to leaving the context.
+
+    ``standings`` is brought up to date in place.
+    """
+
+    def __init__(self, console: Console, standings: list[Standing], num_workers: int) -> None:
+        self._console = console
+        self._num_workers = num_workers
+        self._standings = standings
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._live: Live | None = None
+        self._bar = Progress(
+            TextColumn("all runs"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=console,
+        )
+        self._task = self._bar.add_task("all", total=len(standings), left="")
+
+    def __enter__(self) -> "SweepProgress":
+        if self._console.is_terminal:
+            self._live = Live(
+                self._table(), console=self._console, transient=True, auto_refresh=False
+            )
+            self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        if self._live is not None:
+            self._live.stop()
+
+    def _watch(self) -> None:
+        pause = _PIPE_SECONDS if self._live is None else _TERMINAL_SECONDS
+        while not self._stop.wait(pause):
+            self._look()
+
+    def _look(self) -> None:
+        """Read the folders of the runs that have not ended, and show what is new."""
+        for index, before in enumerate(self._standings):
+            if before.status is Status.done:
+                continue
+            now = self._standings[index] = look(before.run)
+            if now.status is not before.status:
+                self._tell(now)
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+
+    def _tell(self, now: Standing) -> None:
+        """A line where a run starts, ends or fails."""
+        status = now.status
+        if status is Status.running and self._live is not None:
+            return  # the table shows it
+        if status not in (Status.running, *_ENDED):
+            return
+        ended = sum(each.status in _ENDED for each in self._standings)
+        line = f"[{ended}/{len(self._standings)}] {status.value} {now.run}{_result(now)}"
+        left = self._left()
+        if status in _ENDED and left:
+            line += f"; {left}"
+        self._console.print(line, soft_wrap=True, markup=False)
+
+    def _left(self) -> str:
+        """The estimate of the time left, in words."""
+        standings = self._standings
+        num_running = sum(each.status is Status.running for each in standings)
+        seconds = seconds_left(standings, max(self._num_workers, num_running, 1))
+        return "" if seconds is None else f"about {clock(seconds)} left"
+
+    def _table(self) -> Group:
+        table = Table(box=None, pad_edge=False)
+        for column in ("study", "cell"):
+            table.add_column(column)
+        for column in ("seed", "epoch", "val accuracy", "time left"):
+            table.add_column(column, justify="right")
+        standings = self._standings
+        for each in standings:
+            if each.status is Status.running:
+                config = each.run.config
+                own = seconds_left([each], 1)
+                table.add_row(
+                    each.run.folder.path.parent.parent.name,
+                    each.run.cell,
+                    str(config.seed),
+                    f"{len(each.history)}/{config.trainer.max_epochs}",
+                    _val_accuracy(each),
+                    "" if own is None else clock(own),
+                )
+        self._bar.update(
+            self._task, completed=sum(share_done(each) for each in standings), left=self._left()
+        )
+        return Group(table, self._bar)
+
+
+def _val_accuracy(standing: Standing) -> str:
+    if not standing.history or "val_accuracy" not in standing.history[-1]:
+        return ""
+    return f"{standing.history[-1]['val_accuracy']:.2%}"
+
+
+def _result(standing: Standing) -> str:
+    if standing.metrics is not None:
+        metrics = standing.metrics
+        collapsed = f", collapsed: {metrics['collapsed_reason']}" if metrics["collapsed"] else ""
+        took = clock(sum(metrics["seconds"].values()))
+        return f": {metrics['test']['clean']['accuracy']:.2%} on clean digits, {took}{collapsed}"
+    if standing.message:
+        return f": {standing.message.splitlines()[-1]}"
+    return ""
+
+
+def clock(seconds: float) -> str:
+    """``h:mm:ss``."""
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,222 @@
+"""A sweep: plans, asks the ledger, hands what is left to a launcher, and reports."""
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from hydra.core.utils import JobReturn
+from rich.console import Console
+from rich.table import Table
+
+from stnlab.config import SweepConfig
+from stnlab.errors import UserError
+from stnlab.folder import unwritable, write_atomically
+from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
+from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
+from stnlab.sweep.progress import SweepProgress, clock
+
+# A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
+_MAX_ATTEMPTS = 3
+_WAIT_SECONDS = 1.0
+_PIPE_WIDTH = 160  # nothing is folded where there is no screen
+
+
+class SweepStoppedError(UserError):
+    """The user stopped the sweep; it can go on."""
+
+    exit_status = 130
+
+
+Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
+
+
+class Sweep:
+    """The runs of a study or a grid, and who brings them to their end.
+
+    Args:
+        config: the sweep's own keys.
+        overrides: the command line's.
+        launch: a Hydra launcher's: takes the overrides of some runs and waits for their end.
+        num_workers: how many runs ``launch`` has going at once, where that is known; else 1.
+
+    Raises:
+        UserError: the overrides make no sense.
+    """
+
+    def __init__(
+        self, config: SweepConfig, overrides: Sequence[str], launch: Launch, num_workers: int
+    ) -> None:
+        self.config, self.launch, self.num_workers = config, launch, num_workers
+        self.console = Console(highlight=False)
+        if not self.console.is_terminal:
+            self.console.width = _PIPE_WIDTH
+        self.plans = plan(config, overrides)
+        self.standings = [look(run) for each in self.plans for run in each.runs]
+
+    def to_the_end(self) -> None:
+        """Run what is not complete, and report; with ``dry_run`` only say what is to be done.
+
+        Raises:
+            UserError: a run's folder holds another config, or some runs failed.
+            SweepStoppedError: on Ctrl-C.
+        """
+        standings, console = self.standings, self.console
+        if self.config.dry_run:
+            _print_plan(console, standings, self.num_workers)
+            return
+        if not self.config.overwrite:
+            _refuse_other_configs(standings)
+        changed = _write_records(self.plans)
+        num_done = sum(each.status is Status.done for each in standings)
+        if num_done:
+            console.print(f"{num_done} of {len(standings)} runs are complete")
+        if num_done < len(standings):
+            changed = True
+            with SweepProgress(console, standings, self.num_workers):
+                self._run()
+        self._report(changed)
+        _tell_failures(standings)
+
+    def _run(self) -> None:
+        """Launch what is not complete until all is, or has failed."""
+        attempts: Counter[Path] = Counter()
+        broken = ""
+        while True:
+            now = [look(each.run) for each in self.standings]
+            left = [each.run for each in now if _should_start(each, attempts)]
+            if left:
+                attempts.update(run.folder.path for run in left)
+                broken = self._launch(left, attempts) or broken
+            elif any(each.status is Status.running for each in now):
+                time.sleep(_WAIT_SECONDS)  # another sweep's; should it die, this one takes over
+            else:
+                break
+        for each in now:
+            if each.status in (Status.missing, Status.interrupted):
+                each.run.folder.note_error(
+                    f"its process ended {_MAX_ATTEMPTS} times without a result. The launcher said: "
+                    f"{broken or 'nothing'}"
+                )
+
+    def _launch(self, runs: list[PlannedRun], attempts: "Counter[Path]") -> str:
+        """Launch some runs and wait for them; returns what broke the launcher, if anything did."""
+        try:
+            returned = self.launch([run.overrides for run in runs], 0)
+            outcomes = [each.return_value for each in returned]
+        except KeyboardInterrupt as error:
+            raise _stopped() from error
+        except Exception as error:  # each engine has its own for a worker that was killed
+            return f"{type(error).__name__}: {error}"
+        if "stopped" in outcomes:
+            raise _stopped()
+        for run, outcome in zip(runs, outcomes, strict=True):
+            if outcome == "busy":
+                attempts[run.folder.path] -= 1
+        return ""
+
+    def _report(self, changed: bool) -> None:
+        """Write each study's summary and report, and one over several."""
+        from stnlab.report import write_report
+
+        study = self.config.study
+        places = [([each.path], each.path) for each in self.plans]
+        if study is not None and study.parts:
+            folders = [each.path for each in self.plans]
+            places.append(
+                (folders, Path(self.config.output_dir) / (self.config.name or study.name))
+            )
+        for folders, out in places:
+            if changed or not (out / "report.html").exists():
+                write_report(folders, out)
+            self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:
+    tried = attempts[standing.run.folder.path]
+    if standing.status in (Status.missing, Status.interrupted):
+        return tried < _MAX_ATTEMPTS
+    return standing.status in (Status.failed, Status.other_config) and tried == 0
+
+
+def _stopped() -> SweepStoppedError:
+    return SweepStoppedError(
+        "stopped. What is complete stays; the same command goes on from there. "
+        "Jobs that a cluster has accepted go on without it."
+    )
+
+
+def _refuse_other_configs(standings: list[Standing]) -> None:
+    others = [each for each in standings if each.status is Status.other_config]
+    if others:
+        more = f" So do {len(others) - 1} more of its runs." if len(others) > 1 else ""
+        raise UserError(f"{others[0].message}{more} Nothing was started.")
+
+
+def _write_records(plans: list[StudyPlan]) -> bool:
+    """Note in each folder what it should hold; returns whether that is new."""
+    command = " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    changed = False
+    for each in plans:
+        path = each.path / "sweep.json"
+        text = json.dumps(each.record(command), indent=2) + "\n"
+        try:
+            if path.exists() and path.read_text(encoding="utf-8") == text:
+                continue
+            each.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, text)
+        except OSError as error:
+            raise unwritable(path, error) from error
+        changed = True
+    return changed
+
+
+def _tell_failures(standings: list[Standing]) -> None:
+    failed = [each for each in standings if each.status is not Status.done]
+    if failed:
+        lines = [
+            f"  {each.run}: {(each.message or each.status.value).splitlines()[-1]}"
+            for each in failed
+        ]
+        raise UserError(
+            f"{len(failed)} of {len(standings)} runs failed; each folder's error.txt has the whole "
+            "story, and the same command tries them again:\n" + "\n".join(lines)
+        )
+
+
+def _print_plan(console: Console, standings: Sequence[Standing], num_workers: int) -> None:
+    """``dry_run``: each cell's seeds by status, and the time left."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("study", "cell"):
+        table.add_column(column, overflow="fold")
+    statuses = [status for status in Status if any(each.status is status for each in standings)]
+    for status in statuses:
+        table.add_column(status.value)
+    cells: dict[tuple[str, str], list[Standing]] = {}
+    for each in standings:
+        study = each.run.folder.path.parent.parent.name
+        cells.setdefault((study, each.run.cell), []).append(each)
+    for (study, cell), rows in cells.items():
+        table.add_row(study, cell, *(_seeds(rows, status) for status in statuses))
+    console.print(table)
+    for each in standings:
+        if each.message:
+            console.print(f"{each.run}: {each.message.splitlines()[-1]}", markup=False)
+    left = seconds_left(standings, num_workers)
+    estimate = "no run is done yet to learn from" if left is None else f"about {clock(left)}"
+    num_done = sum(each.status is Status.done for each in standings)
+    console.print(
+        f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: {estimate}"
+    )
+
+
+def _seeds(rows: list[Standing], status: Status) -> str:
+    """The seeds with that status; with the epochs of those under way."""
+    return ", ".join(
+        f"{each.run.config.seed}"
+        + (f" ({share_done(each):.0%})" if each.history and status is not Status.done else "")
+        for each in rows
+        if each.status is status
+    )

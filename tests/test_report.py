@@ -1,0 +1,558 @@
+"""Reports on small made-up run folders, with numbers known by hand."""
+
+import csv
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from matplotlib.image import imsave
+
+from stnlab.errors import UserError
+from stnlab.report import write_report
+from stnlab.report.__main__ import main
+from stnlab.report.published import read_published
+from stnlab.report.results import read_study
+from stnlab.report.statistics import Sample, compare, describe, paired
+
+COLUMNS = (
+    "study,dataset,model,init,padding,metric,n,mean,std,ci95_low,ci95_high,collapsed,failed,"
+    "published_mean,published_std,verdict"
+)
+POINTS = [("rotation", 0), ("rotation", 60), ("translation", 0), ("translation", 0.2)]
+
+
+def config(dataset="RTS", model="stn", seed=0, **settings):
+    has_transformer = "stn" in model
+    plain = {
+        "dataset": {"name": dataset, "batch_size": 64, "val_size": 5000, "permutations": 2},
+        "distortion": {"rotation": 45.0, "translation": 0.1, "scale": 0.3, "backend": "tensor"},
+        "model": {"name": model},
+        "init": {"name": "identity"} if has_transformer else "NA",
+        "padding": {"mode": "zeros"} if has_transformer else "NA",
+        "trainer": {"max_epochs": 10},
+        "seed": seed,
+    }
+    for key, value in settings.items():
+        group, name = key.split("__")
+        plain[group][name] = value
+    return plain
+
+
+def write_run(folder, accuracy, collapsed=None, plain=None, drop=0.1):
+    """A complete run of ``folder``, ``<study>/<cell>/seed=<n>``."""
+    (folder / "figures").mkdir(parents=True)
+    seed = int(folder.name.removeprefix("seed="))
+    scores = {
+        part: {"n": 10000, "loss": 0.1, "accuracy": value}
+        for part, value in (("clean", accuracy), ("distorted", accuracy - 0.02))
+    }
+    metrics = {
+        "status": "complete",
+        "test": scores,
+        "best": {"epoch": 2, "test": scores},
+        "collapsed": collapsed is not None,
+        "collapsed_reason": collapsed,
+        "seconds": {"train": 12.34},
+        "environment": {"python": "3.11.7", "packages": {"torch": "2.15.0"}, "git_commit": "abc"},
+        "data": {"name": "MNIST", "sha256": "00ff"},
+    }
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "config.yaml").write_text(yaml.safe_dump(plain or config(seed=seed)))
+    (folder / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n2,0.6\n")
+    points = [(*point, accuracy - drop * (point[1] > 0)) for point in POINTS]
+    lines = [f"{factor},{amount},{value},10000" for factor, amount, value in points]
+    (folder / "robustness.csv").write_text("\n".join(["factor,amount,accuracy,n", *lines]) + "\n")
+
+
+def write_plan(folder, cells, claims=(), **more):
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = {
+        "study": folder.name,
+        "command": f"python sweep.py study={folder.name}",
+        "question": "Is it so?",
+        "source": "SEED section 9",
+        "cells": cells,
+        "claims": list(claims),
+    }
+    (folder / "sweep.json").write_text(json.dumps(plan | more))
+
+
+def cell(name, seeds, dataset="RTS"):
+    model = name.split("-identity")[0]
+    start = ("identity", "zeros") if "stn" in model else ("NA", "NA")
+    return {
+        "cell": name,
+        "dataset": dataset,
+        "model": model,
+        "init": start[0],
+        "padding": start[1],
+        "seeds": seeds,
+    }
+
+
+STN = "stn-identity-zeros"
+CLAIMS = [
+    {"text": "stn beats cnn", "kind": "paired", "pairs": [[STN, "cnn"]]},
+    {"text": "stn is more robust", "kind": "robustness", "pairs": [[STN, "cnn"]]},
+]
+# Differences 0.01, 0.02, 0.03: mean 0.02, sd 0.01, t = 0.02 / (0.01 / sqrt 3) = 3.4641, p = 0.0742.
+STN_VALUES, CNN_VALUES = (0.98, 0.97, 0.99), (0.97, 0.95, 0.96)
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Three seeds of two cells, all complete."""
+    folder = tmp_path / "outputs" / "RTS"
+    write_plan(folder, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], CLAIMS)
+    for seed, (stn, cnn) in enumerate(zip(STN_VALUES, CNN_VALUES, strict=True)):
+        write_run(folder / STN / f"seed={seed}", stn, drop=0.05)
+        write_run(folder / "cnn" / f"seed={seed}", cnn, plain=config(model="cnn", seed=seed))
+    return folder
+
+
+def report(folder, out=None):
+    write_report([folder], out or folder)
+    return (out or folder) / "report.md"
+
+
+def rows_of(folder, metric="test.clean.accuracy"):
+    with (folder / "summary.csv").open() as file:
+        return {row["cell"]: row for row in csv.DictReader(file) if row["metric"] == metric}
+
+
+# --- statistics
+
+
+def test_mean_deviation_and_interval_are_students():
+    sample = describe([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert sample.n == 5
+    assert sample.mean == 3
+    assert sample.sd == pytest.approx(math.sqrt(2.5))
+    # t(0.975, 4) = 2.776445
+    assert sample.interval == pytest.approx((3 - 2.776445 * 0.70710678, 3 + 2.776445 * 0.70710678))
+
+
+@pytest.mark.parametrize("values", [[], [0.5]])
+def test_too_few_values_have_no_spread_and_no_interval(values):
+    sample = describe(values)
+    assert sample == Sample(len(values), 0.5 if values else None, None, None)
+    assert compare(sample, Sample(1, 0.4, None, None)).p is None
+    assert paired(dict(enumerate(values)), {0: 0.4}).interval is None
+
+
+def test_equal_values_need_no_warning():
+    same = describe([0.1, 0.1, 0.1])
+    assert same.sd == 0
+    assert same.interval == (same.mean, same.mean)
+    assert compare(same, same).verdict == "consistent with published"
+    assert compare(same, describe([0.2, 0.2])).verdict == "lower than published"
+    # 0.3 - 0.2 and 0.2 - 0.1 are not the same number to a computer.
+    difference = paired({0: 0.3, 1: 0.2}, {0: 0.2, 1: 0.1})
+    assert difference.p is None
+    assert difference.interval == pytest.approx((0.1, 0.1))
+
+
+def test_welch_against_published_runs():
+    # By hand: difference 0.06, error sqrt(0.02**2/5 + 0.01**2/5) = 0.01, 5.882 degrees of freedom;
+    # t(0.975, 5.882) = 2.4586.
+    comparison = compare(Sample(5, 0.96, 0.02, None), Sample(5, 0.90, 0.01, None))
+    assert comparison.verdict == "higher than published"
+    assert comparison.interval == pytest.approx((0.06 - 0.024586, 0.06 + 0.024586), abs=1e-5)
+    assert comparison.p == pytest.approx(0.00104, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("single", "verdict"),
+    # 95% prediction interval of 3, sd 1.5811, n 5: 3 -+ 2.776445 * 1.5811 * sqrt(1.2) = 3 -+ 4.8088
+    [(7.8, "consistent with published"), (7.82, "lower than published")],
+)
+def test_a_single_published_run_is_met_with_a_prediction_interval(single, verdict):
+    ours = describe([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert compare(ours, Sample(1, single, None, None)).verdict == verdict
+
+
+def test_a_single_run_of_ours_is_met_the_same_way():
+    published = describe([1.0, 2.0, 3.0, 4.0, 5.0])
+    assert compare(Sample(1, 7.82, None, None), published).verdict == "higher than published"
+
+
+def test_paired_test_takes_shared_seeds_alone():
+    first = {**dict(enumerate(STN_VALUES)), 7: 0.1}
+    second = {**dict(enumerate(CNN_VALUES)), 8: 0.9}
+    result = paired(first, second)
+    assert result.seeds == (0, 1, 2)
+    assert result.difference == pytest.approx(0.02)
+    assert result.d_z == pytest.approx(2.0)
+    assert result.p == pytest.approx(0.0742, abs=1e-4)
+    assert result.interval == pytest.approx((0.02 - 0.024841, 0.02 + 0.024841), abs=1e-5)
+
+
+# --- what was published
+
+
+def test_published_rows_have_our_names():
+    published = read_published()
+    (row,) = published.of("same-image", "multi-stn", "left-right", "zeros", "test.clean.accuracy")
+    assert row.sample[:3] == pytest.approx((5, 0.9140, 0.0051))
+    (row,) = published.of("same-image", "cnn", "NA", "NA", "test.clean.accuracy")
+    assert row.sample.mean == pytest.approx(0.8499)
+
+
+def test_of_several_published_rows_the_five_runs_are_compared_with():
+    rows = read_published().of("two-channel", "cnn", "NA", "NA", "test.clean.accuracy")
+    assert [row.sample.n for row in rows] == [5, 1, 0]
+    assert rows[0].sample.mean == pytest.approx(0.6450)
+
+
+def test_where_there_is_no_table_the_curves_first_point_is_the_clean_accuracy():
+    (row,) = read_published().of("RTS", "stn", "identity", "zeros", "test.clean.accuracy")
+    assert (row.sample.n, row.sample.mean) == (5, pytest.approx(0.9846))
+
+
+# --- the summary
+
+
+def test_summary_has_the_contracts_columns_and_numbers(study):
+    report(study)
+    assert (study / "summary.csv").read_text().startswith(COLUMNS + ",")
+    row = rows_of(study)[STN]
+    assert (row["study"], row["dataset"], row["model"]) == ("RTS", "RTS", "stn")
+    assert (row["init"], row["padding"], row["n"]) == ("identity", "zeros", "3")
+    assert float(row["mean"]) == pytest.approx(0.98)
+    assert float(row["std"]) == pytest.approx(0.01)
+    # t(0.975, 2) = 4.302653
+    assert float(row["ci95_high"]) == pytest.approx(0.98 + 4.302653 * 0.01 / math.sqrt(3))
+    assert float(row["published_mean"]) == pytest.approx(0.9846)
+    assert (row["collapsed"], row["failed"]) == ("0", "0")
+    assert row["verdict"] == "consistent with published"
+    distorted = rows_of(study, "test.distorted.accuracy")[STN]
+    assert float(distorted["mean"]) == pytest.approx(0.96)
+    assert (distorted["published_mean"], distorted["verdict"]) == ("", "not published")
+
+
+def test_a_collapsed_run_counts_and_is_called_out(study):
+    (study / STN / "seed=3").mkdir()
+    (study / STN / "seed=3").rmdir()
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    text = report(study).read_text()
+    row = rows_of(study)[STN]
+    assert (row["n"], row["collapsed"]) == ("4", "1")
+    assert float(row["mean"]) == pytest.approx((0.98 + 0.97 + 0.99 + 0.10) / 4)
+    assert float(row["mean_without_collapsed"]) == pytest.approx(0.98)
+    assert "98.00 ± 1.00 (n = 3)" in text
+    assert f"| {STN} | 3 | collapsed | it saw nothing |" in text
+    assert "10.00 †" in text
+
+
+def test_seeds_without_a_result_are_listed_and_not_averaged(study):
+    write_plan(study, [cell(STN, [0, 1, 2, 3, 4, 5, 6]), cell("cnn", [0, 1, 2])])
+    for seed in (3, 4, 5):
+        (study / STN / f"seed={seed}" / "checkpoints").mkdir(parents=True)
+    trace = "Traceback (most recent call last):\n  File x\nMemoryError: no more\n"
+    (study / STN / "seed=3" / "error.txt").write_text(trace)
+    (study / STN / "seed=4" / "checkpoints" / "last.ckpt").touch()
+    (study / STN / "seed=4" / "history.csv").write_text("epoch,val_accuracy\n1,0.5\n")
+    (study / STN / "seed=5" / "metrics.json").write_text('{"status": "comp')
+    text = report(study).read_text()
+    row = rows_of(study)[STN]
+    assert (row["n"], row["failed"]) == ("3", "4")
+    assert float(row["mean"]) == pytest.approx(0.98)
+    assert f"| {STN} | 3 | failed | MemoryError: no more |" in text
+    assert f"| {STN} | 4 | interrupted | stopped after epoch 1;" in text
+    assert f"| {STN} | 5 | unreadable | metrics.json cannot be read" in text
+    assert f"| {STN} | 6 | missing | not started |" in text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[]",
+        '{"status": "complete"}',
+        '{"status": "complete", "test": {"clean": {"accuracy": NaN}}}',
+        '{"status": "complete", "test": {"clean": {"accuracy": 1e999}}}',
+        '{"status": "complete", "test": {"clean": {"accuracy": "0.9"}}}',
+        '{"status": "complete", "test": 3}',
+        "[" * 100_000,
+    ],
+)
+def test_a_damaged_result_is_a_run_without_one(study, content):
+    (study / STN / "seed=1" / "metrics.json").write_text(content)
+    text = report(study).read_text()
+    assert f"| {STN} | 1 | unreadable | metrics.json" in text
+    assert rows_of(study)[STN]["failed"] == "1"
+
+
+@pytest.mark.parametrize("name", ["config.yaml", "history.csv", "robustness.csv"])
+def test_other_damaged_files_are_named(study, name):
+    (study / STN / "seed=1" / name).write_bytes(b"\xff\xfe,:\n{[\x00\n")
+    text = report(study).read_text()
+    assert f"{STN}/seed=1/{name} cannot be read" in text
+    assert rows_of(study)[STN]["n"] == "3"
+
+
+def test_without_a_plan_what_is_found_is_reported(study):
+    report(study)
+    planned = rows_of(study)
+    (study / "sweep.json").unlink()
+    text = report(study).read_text()
+    found = rows_of(study)
+    assert found == {name: planned[name] for name in found}
+    assert found.keys() == planned.keys()
+    assert "there is no sweep.json" in text
+
+
+def test_runs_beside_the_plan_are_shown(study):
+    write_run(study / "fcn" / "seed=0", 0.9, plain=config(model="fcn"))
+    report(study)
+    row = rows_of(study)["fcn"]
+    assert (row["model"], row["init"], row["n"], row["failed"]) == ("fcn", "NA", "1", "0")
+    assert (row["std"], row["ci95_low"], row["verdict"]) == ("", "", "not published")
+
+
+def test_runs_of_another_dataset_are_no_part_of_a_row(study):
+    (study / STN / "seed=2" / "config.yaml").write_text(yaml.safe_dump(config("rot90", seed=2)))
+    write_report([study], study)
+    cells = {
+        (cell.name, cell.dataset): len(cell.values("test.clean.accuracy"))
+        for cell in read_study(study).cells
+    }
+    assert cells == {(STN, "RTS"): 2, ("cnn", "RTS"): 3, (STN, "rot90"): 1}
+
+
+def test_a_setting_that_differs_is_said(study):
+    plain = config(seed=1, trainer__max_epochs=1)
+    (study / STN / "seed=1" / "config.yaml").write_text(yaml.safe_dump(plain))
+    text = report(study).read_text()
+    assert "trainer.max\\_epochs is not the same in all runs" in text
+    assert f"1 in {STN} seed 1" in text
+    assert "trainer.max\\_epochs is 1 where SEED has 10" in text
+
+
+def test_rows_that_differ_as_rows_do_are_not_noted(study):
+    assert read_study(study).notes == ()
+
+
+# --- claims
+
+
+def claims_of(folder):
+    return json.loads((folder / "summary.json").read_text())["studies"][0]["claims"]
+
+
+def test_a_claim_within_chance_is_partly_reproduced(study):
+    text = report(study).read_text()
+    claim = claims_of(study)[0]
+    assert claim["verdict"] == "partly reproduced"
+    (pair,) = claim["pairs"]
+    assert pair["verdict"] == "same direction, but not beyond chance"
+    assert pair["difference"] == pytest.approx(0.02)
+    assert pair["published_difference"] == pytest.approx(0.9846 - 0.97374)
+    assert "+2.00 (−0.48 to +4.48)" in text
+
+
+def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
+    write_plan(
+        study,
+        [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])],
+        [
+            {"text": "up", "kind": "paired", "pairs": [[STN, "cnn"]]},
+            {"text": "down", "kind": "paired", "pairs": [["cnn", STN]]},
+            {"text": "both", "kind": "paired", "pairs": [["cnn", STN], [STN, "cnn"]]},
+        ],
+    )
+    for seed, value in enumerate((0.80, 0.80, 0.801)):
+        metrics = study / "cnn" / f"seed={seed}" / "metrics.json"
+        content = json.loads(metrics.read_text())
+        content["test"]["clean"]["accuracy"] = value
+        metrics.write_text(json.dumps(content))
+    report(study)
+    verdicts = {claim["text"]: claim["verdict"] for claim in claims_of(study)}
+    assert verdicts == {
+        "up": "reproduced",
+        "down": "not reproduced",
+        "both": "partly reproduced",
+    }
+
+
+def test_a_claim_without_its_runs_is_not_tested(study):
+    claim = {"text": "no such", "kind": "paired", "pairs": [["ts-stn", "cnn"]]}
+    write_plan(study, [cell("cnn", [0])], [claim])
+    text = report(study).read_text()
+    assert claims_of(study)[0]["verdict"] == "not tested: runs missing"
+    assert "not tested: runs missing" in text
+
+
+def test_robustness_is_compared_point_by_point(study):
+    report(study)
+    claim = claims_of(study)[1]
+    points = {(p["factor"], p["amount"]): p for p in claim["pairs"][0]["points"]}
+    assert len(points) == len(POINTS)
+    # stn loses 0.05 where cnn loses 0.1.
+    assert points["rotation", 60]["difference"] == pytest.approx(0.07)
+    assert points["rotation", 60]["loss"]["difference"] == pytest.approx(-0.05)
+    assert points["rotation", 60]["beyond_training_range"] is True
+    assert points["rotation", 0]["beyond_training_range"] is False
+    curves = read_published().curves
+    assert points["rotation", 60]["published_difference"] == pytest.approx(
+        curves["RTS", "stn", "rotation"].accuracy[60]
+        - curves["RTS", "cnn", "rotation"].accuracy[60]
+    )
+    # All four points are above; the two undistorted ones not beyond chance, see CLAIMS.
+    assert claim["verdict"] == "partly reproduced"
+    assert "at 4 of 4 points, at 2 of them beyond chance" in claim["summary"]
+    assert "at 2 of 2 points" in claim["summary"]
+
+
+def test_a_claim_without_collapsed_runs_stands_beside(study):
+    metrics = study / STN / "seed=0" / "metrics.json"
+    content = json.loads(metrics.read_text())
+    metrics.write_text(json.dumps(content | {"collapsed": True, "collapsed_reason": "gone"}))
+    report(study)
+    pair = claims_of(study)[0]["pairs"][0]
+    assert pair["seeds"] == [0, 1, 2]
+    assert pair["without_collapsed"]["seeds"] == [1, 2]
+    assert pair["without_collapsed"]["difference"] == pytest.approx(0.025)
+
+
+# --- the document
+
+
+def test_the_page_needs_no_other_file(study):
+    panel = study / STN / "seed=0" / "figures" / "warps-rotation-120.png"
+    imsave(panel, np.zeros((4, 4)))
+    report(study)
+    page = (study / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 4
+    assert "src=" not in page.replace('src="data:image/png;base64,', "")
+    assert "href=" not in page
+    assert "<script" not in page
+    assert page.count("<img alt=") == page.count("<figcaption>") == 4
+    copied = study / "figures" / f"RTS-{STN}-warps-rotation-120.png"
+    assert copied.read_bytes() == panel.read_bytes()
+    assert f"{STN}, seed 0, 98.00% on clean test digits" in page
+
+
+HOSTILE = "<script>alert(1)</script> | `x` **b** [l](http://e) ![i](j)\n\n# h &amp; \x1b$"
+
+
+def test_hostile_text_is_shown_as_text(study):
+    hostile = cell("a|b`<img src=x onerror=y>`\n*c*", [0])
+    write_plan(
+        study,
+        [cell(STN, [0, 1, 2, 3]), hostile],
+        [{"text": HOSTILE, "kind": "paired", "pairs": [[HOSTILE, "cnn"]]}],
+        question=HOSTILE,
+        study=HOSTILE,
+        source=HOSTILE,
+        command=f"```\n{HOSTILE}",
+    )
+    (study / STN / "seed=3").mkdir()
+    (study / STN / "seed=3" / "error.txt").write_text(HOSTILE)
+    report(study)
+    page = (study / "report.html").read_text()
+    shown = "&lt;script&gt;alert(1)&lt;/script&gt; | `x` **b** [l](http://e) ![i](j) # h &amp;amp; "
+    assert page.count(shown) >= 5  # heading, question, claim twice, error
+    for tag in ("<script", "<img src", "<a ", "<strong>b<", "<code>x<"):
+        assert tag not in page
+    assert "\x1b" not in page
+    # Every row of every table has as many cells as its head.
+    for table in page.split("<table>")[1:]:
+        rows = table.split("</table>")[0].split("<tr>")[1:]
+        assert {row.count("</td>") + row.count("</th>") for row in rows} == {rows[0].count("</th>")}
+
+
+def test_the_same_runs_give_the_same_bytes(study, tmp_path):
+    report(study)
+    names = ("summary.csv", "summary.json", "report.md", "report.html")
+    before = {name: (study / name).read_bytes() for name in names}
+    metrics = study / STN / "seed=0" / "metrics.json"
+    content = json.loads(metrics.read_text())
+    metrics.write_text(json.dumps(content | {"seconds": {"train": 99.0}}))
+    report(study)
+    assert {name: (study / name).read_bytes() for name in names} == before
+    elsewhere = tmp_path / "elsewhere"
+    report(study, elsewhere)
+    assert (elsewhere / "summary.csv").read_bytes() == before["summary.csv"]
+
+
+def test_several_folders_make_one_report(study, tmp_path):
+    other = tmp_path / "outputs" / "rot90"
+    write_plan(other, [cell("cnn", [0, 1], "rot90")])
+    for seed in (0, 1):
+        plain = config("rot90", "cnn", seed)
+        write_run(other / "cnn" / f"seed={seed}", 0.95 + seed / 100, plain=plain)
+    out = tmp_path / "outputs" / "image"
+    write_report([study, other], out)
+    with (out / "summary.csv").open() as file:
+        assert {(row["study"], row["cell"]) for row in csv.DictReader(file)} == {
+            ("RTS", STN),
+            ("RTS", "cnn"),
+            ("rot90", "cnn"),
+        }
+    text = (out / "report.md").read_text()
+    assert text.startswith("# image\n")
+    assert "\n### RTS\n" in text
+    assert "\n## rot90\n" in text
+    assert {path.name.split("-")[0] for path in (out / "figures").iterdir()} == {"RTS", "rot90"}
+    assert not (other / "summary.csv").exists()
+    # The published rot90 is a single run.
+    with (out / "summary.csv").open() as file:
+        verdicts = [row["verdict"] for row in csv.DictReader(file) if row["study"] == "rot90"]
+    assert verdicts == ["consistent with published", "not published", "not published"]
+
+
+def test_a_sweep_without_any_result_has_a_report(tmp_path):
+    folder = tmp_path / "RTS"
+    write_plan(folder, [cell("cnn", [0])], CLAIMS)
+    text = report(folder).read_text()
+    assert "| cnn | 0 | – |" in text
+    assert "| cnn | 0 | missing | not started |" in text
+    assert rows_of(folder)["cnn"]["verdict"] == "no result"
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize("name", ["", "nowhere"])
+def test_a_folder_that_is_no_sweep_is_refused(tmp_path, name):
+    with pytest.raises(UserError, match=r"holds no sweep.*Name the folder of a sweep"):
+        write_report([tmp_path / name], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting property name"),
+        ("[]", "not a JSON object"),
+        ('{"cells": 3}', "'cells' is no list"),
+        ('{"cells": [{"cell": "cnn"}]}', "'dataset' is missing"),
+        ('{"claims": [{"text": "", "kind": "x"}]}', "kind is 'x'; allowed: paired, robustness"),
+    ],
+)
+def test_a_damaged_plan_is_named(tmp_path, content, reason):
+    (tmp_path / "sweep.json").write_text(content)
+    with pytest.raises(UserError, match=rf"sweep\.json cannot be read \(.*{reason}.*or delete it"):
+        write_report([tmp_path], tmp_path)
+
+
+def test_the_command_tells_a_mistake_in_one_line(tmp_path, capsys):
+    assert main([str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {tmp_path} holds no sweep")
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), str(tmp_path)])
+    assert "--out outputs/image" in capsys.readouterr().err
+
+
+def test_the_command_rebuilds_a_report(study, tmp_path):
+    command = [sys.executable, "-m", "stnlab.report", str(study), "--out", str(tmp_path / "again")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout == f"report: {tmp_path / 'again' / 'report.html'}\n"
+    assert not (study / "report.html").exists()
+    assert Path(tmp_path / "again" / "report.html").exists()

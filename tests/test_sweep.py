@@ -1,0 +1,280 @@
+"""Sweeps: what is planned, what is found done, and what a command leaves behind."""
+
+import csv
+import json
+import shutil
+
+import pytest
+from conftest import SHORT
+
+from stnlab.config import compose_study
+from stnlab.errors import UserError
+from stnlab.schema import SweepConfig
+from stnlab.sweep.ledger import Status, look, seconds_left
+from stnlab.sweep.plan import plan
+
+SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT]
+
+
+def planned(*overrides, study=None, **keys):
+    """Plan as ``sweep.py`` does."""
+    chosen = compose_study(study) if study else None
+    return plan(SweepConfig(study=chosen, **keys), overrides)
+
+
+def cells(study_plan):
+    return list(dict.fromkeys(run.cell for run in study_plan.runs))
+
+
+# --- plans
+
+
+def test_table_1_has_seven_rows_of_five_seeds():
+    (same_image,) = planned(study="same-image")
+    assert sorted(cells(same_image)) == sorted(
+        [
+            "cnn",
+            *(
+                f"multi-stn-{init}-{padding}"
+                for init in ("identity", "left-right", "random")
+                for padding in ("border", "zeros")
+            ),
+        ]
+    )
+    assert len(same_image.runs) == 35
+    assert {run.config.seed for run in same_image.runs} == {0, 1, 2, 3, 4}
+    assert str(same_image.path) == "outputs/same-image"
+
+
+def test_the_image_study_is_all_four():
+    plans = planned(study="image")
+    assert [each.name for each in plans] == ["rot90", "RTS", "two-channel", "same-image"]
+    assert sum(len(each.runs) for each in plans) == 65
+    renamed = planned(study="image", name="mine")
+    assert next(each.name for each in renamed) == "mine-rot90"
+
+
+def test_a_claim_names_cells_that_its_study_runs():
+    for name in ("rot90", "RTS", "two-channel", "same-image", "collapse"):
+        (found,) = planned(study=name)
+        named = {cell for claim in found.study.claims for pair in claim.pairs for cell in pair}
+        assert named <= set(cells(found))
+        assert found.study.claims
+
+
+def test_a_grid_over_datasets_goes_to_each_datasets_folder():
+    plans = planned("dataset=rot90,RTS", "model=cnn,stn")
+    assert {each.name: cells(each) for each in plans} == {
+        "rot90": ["cnn", "stn-identity-zeros"],
+        "RTS": ["cnn", "stn-identity-zeros"],
+    }
+
+
+def test_what_does_not_apply_makes_no_second_cell():
+    (rot90,) = planned("dataset=rot90", "model=cnn", "padding=zeros,border", seeds=[0])
+    assert len(rot90.runs) == 1
+
+
+def test_cells_that_differ_in_another_key_get_names_of_their_own():
+    (mine,) = planned("dataset=rot90,RTS", "model=cnn", "optimizer.lr=0.01,0.001", name="mine")
+    assert cells(mine) == [
+        "cnn-rot90-optimizer.lr=0.01",
+        "cnn-rot90-optimizer.lr=0.001",
+        "cnn-RTS-optimizer.lr=0.01",
+        "cnn-RTS-optimizer.lr=0.001",
+    ]
+    assert len({run.folder.path for run in mine.runs}) == len(mine.runs) == 20
+
+
+@pytest.mark.parametrize(
+    ("overrides", "study", "words"),
+    [
+        (["seed=1"], None, r"seed is a single run's key; a sweep takes seeds="),
+        (["model=cnn"], "RTS", r"study=RTS sets model itself\. Leave model=… out"),
+        (["dataset=rot90,RTS", "model=multi-stn"], None, "warps each of two digits"),
+        (["model=cnn,sttn"], None, "Did you mean 'stn'"),
+        (["model=cnn,"], None, "cannot read the override"),
+        (["optimizer.lr=0.1,abc"], None, "optimizer.lr"),
+        (["optimizer.lr=interval(0,1)"], None, "does not support sweep type"),
+        (["trainer.max_epoch=1,2"], None, "Did you mean 'max_epochs'"),
+    ],
+)
+def test_a_grid_that_cannot_be_is_refused(overrides, study, words):
+    with pytest.raises(UserError, match=words):
+        planned(*overrides, study=study)
+
+
+# --- the command
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A short sweep of six runs, done once for the tests that only read it."""
+    import subprocess
+    import sys
+
+    from stnlab.config import PROJECT_DIR
+
+    folder = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(
+        [sys.executable, str(PROJECT_DIR / "sweep.py"), *SIX_RUNS, "name=short"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "outputs" / "short", done.stdout
+
+
+def test_a_sweep_leaves_summary_and_report(finished):
+    folder, out = finished
+    with (folder / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    clean = {row["model"]: row for row in rows if row["metric"] == "test.clean.accuracy"}
+    assert set(clean) == {"cnn", "stn"}
+    for model, cell in (("cnn", "cnn"), ("stn", "stn-identity-zeros")):
+        accuracies = [
+            json.loads((folder / cell / f"seed={seed}" / "metrics.json").read_text())["test"][
+                "clean"
+            ]["accuracy"]
+            for seed in (0, 1, 2)
+        ]
+        assert clean[model]["n"] == "3"
+        assert float(clean[model]["mean"]) == pytest.approx(sum(accuracies) / 3)
+    for name in ("summary.json", "report.md", "report.html"):
+        assert (folder / name).stat().st_size > 500
+    assert not list(folder.rglob("*.lock")) + list(folder.rglob("*.tmp"))
+    assert sum(line.split()[1] == "done" for line in out.splitlines()) == 6
+
+
+def test_runs_of_a_sweep_have_the_numbers_of_train_py(finished, short, tmp_path):
+    from stnlab.run import train
+
+    folder, _ = finished
+    alone = train(short("model=stn", "seed=2"))
+    swept = json.loads((folder / "stn-identity-zeros/seed=2/metrics.json").read_text())
+    for key in ("test", "best", "collapsed", "views"):
+        assert swept[key] == alone.metrics[key]
+
+
+def test_a_finished_sweep_runs_nothing(finished, tmp_path, sweep_py):
+    shutil.copytree(finished[0], tmp_path / "outputs" / "short")
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
+    status, out, err = sweep_py(*SIX_RUNS, "name=short")
+    assert (status, err) == (0, "")
+    assert "6 of 6 runs are complete" in out
+    after = {path: path.stat().st_mtime_ns for path in before}
+    changed = {path.name for path in before if before[path] != after[path]}
+    assert changed <= {"sweep.json"}
+
+
+def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):
+    folder = tmp_path / "outputs" / "short"
+    shutil.copytree(finished[0], folder)
+    (folder / "cnn/seed=0/metrics.json").unlink()  # as if killed in its test
+    shutil.rmtree(folder / "cnn/seed=1")
+    (folder / "cnn/seed=2/metrics.json").unlink()
+    (folder / "cnn/seed=2/error.txt").write_text("the disk is full")
+    config = folder / "stn-identity-zeros/seed=0/config.yaml"
+    config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.5"))
+    before = sorted(tmp_path.rglob("*"))
+    status, out, err = sweep_py(*SIX_RUNS, "name=short", "dry_run=true")
+    assert (status, err) == (0, "")
+    header, cnn, stn = out.splitlines()[:3]
+    assert header.split() == ["study", "cell", "done", "interrupted", "failed", "missing", "of", "another", "config"]
+    assert cnn.split() == ["short", "cnn", "0", "(100%)", "2", "(100%)", "1"]
+    assert stn.split() == ["short", "stn-identity-zeros", "1,", "2", "0"]
+    assert "the disk is full" in out
+    assert "optimizer.lr was 0.5, is now 0.001" in out
+    assert "2 of 6 runs done; time left" in out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_change_of_config_stops_the_sweep_before_it_starts(finished, tmp_path, sweep_py):
+    folder = tmp_path / "outputs" / "short"
+    shutil.copytree(finished[0], folder)
+    status, _, err = sweep_py(*SIX_RUNS, "name=short", "optimizer.lr=0.01")
+    assert status == 1
+    assert "optimizer.lr was 0.001, is now 0.01" in err
+    assert "So do 5 more of its runs. Nothing was started." in err
+    assert "Traceback" not in err
+
+
+def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
+    """One run's way is barred by a file in its folder's place; then the way is cleared."""
+    barred = tmp_path / "outputs" / "short" / "cnn" / "seed=1"
+    (barred / "checkpoints").mkdir(parents=True)
+    (barred / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
+    (tmp_path / "donor").mkdir()
+    command = ["dataset=rot90", "model=cnn", "seeds=[0,1]", *SHORT, "name=short"]
+    status, out, err = sweep_py(*command, "seeds=[0]")
+    assert status == 0
+    shutil.copy(barred.parent / "seed=0" / "config.yaml", barred / "config.yaml")
+    config = barred / "config.yaml"
+    config.write_text(config.read_text().replace("seed: 0\nname", "seed: 1\nname"))
+    status, out, err = sweep_py(*command)
+    assert status == 1
+    assert "1 of 2 runs failed" in err
+    assert "last.ckpt is damaged" in err
+    assert "Traceback" not in err
+    assert "last.ckpt is damaged" in (barred / "error.txt").read_text()
+    assert "failed" in (tmp_path / "outputs/short/report.md").read_text()
+    shutil.rmtree(barred / "checkpoints")
+    status, _out, err = sweep_py(*command)
+    assert (status, err) == (0, "")
+    assert not (barred / "error.txt").exists()
+
+
+def test_two_sweeps_at_once_share_the_work(tmp_path, start_py, finished):
+    both = [start_py("sweep.py", *SIX_RUNS, "name=short") for _ in range(2)]
+    outputs = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0], outputs
+    folder = tmp_path / "outputs" / "short"
+    assert (folder / "summary.csv").read_bytes() == (finished[0] / "summary.csv").read_bytes()
+    for run in folder.glob("*/seed=*"):
+        assert len((run / "history.csv").read_text().splitlines()) == 3
+        assert len(list(run.glob("events.out.tfevents.*"))) == 2  # of one start
+
+
+def test_mistakes_get_one_line(tmp_path, sweep_py):
+    for overrides, words in (
+        (["study=sameimage"], "Did you mean 'same-image'"),
+        (["seeds=[0,0]"], "seeds is [0, 0]; allowed: different seeds"),
+        (["seeds=[]"], "seeds is []"),
+        (["seeds=3"], "'seeds'"),
+        (["sedes=[1]"], "Did you mean 'seeds'"),
+        (["hydra/launcher=slrum"], "there is no"),
+    ):
+        status, _out, err = sweep_py(*overrides)
+        assert status == 1, overrides
+        assert words in err
+        assert len(err.splitlines()) == 1
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_time_left_is_learned_from_what_is_done(finished):
+    (short,) = planned(
+        "dataset=rot90",
+        "model=cnn,stn",
+        *SHORT,
+        f"output_dir='{finished[0].parent}'",
+        name="short",
+        seeds=[0, 1, 2, 3],
+    )
+    standings = [look(run) for run in short.runs]
+    assert [each.status for each in standings].count(Status.done) == 6
+    took = {
+        cell: sum(
+            sum(each.metrics["seconds"].values())
+            for each in standings
+            if each.run.cell == cell and each.metrics
+        )
+        / 3
+        for cell in ("cnn", "stn-identity-zeros")
+    }
+    assert seconds_left(standings, 1) == pytest.approx(sum(took.values()))
+    assert seconds_left(standings, 2) == pytest.approx(
+        max(sum(took.values()) / 2, *took.values())
+    )
+    assert seconds_left([look(run) for run in planned(name="no-such")[0].runs], 2) is None

@@ -5,17 +5,9 @@ import sys
 from functools import partial
 
 import pytest
+from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
-
-# A run of seconds: 2 epochs of 20 steps.
-SHORT = [
-    "trainer.max_epochs=2",
-    "trainer.limit_train_batches=20",
-    "trainer.limit_val_batches=2",
-    "trainer.limit_test_batches=2",
-    "trainer.accelerator=cpu",
-]
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import time
 from functools import partial
 
 import pytest
-from conftest import SHORT
+from short_run import SHORT
 
 from stnlab.config import CONF_DIR
 

@@ -8,8 +8,8 @@ import time
 import pytest
 import torch
 import yaml
-from conftest import SHORT
 from rich.console import Console
+from short_run import SHORT
 
 from stnlab.config import folder
 from stnlab.errors import UserError

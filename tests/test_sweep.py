@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from conftest import SHORT
+from short_run import SHORT
 
 from stnlab.config import compose_study
 from stnlab.errors import UserError
@@ -13,6 +13,7 @@ from stnlab.schema import SweepConfig
 from stnlab.sweep.ledger import Status, look, seconds_left
 from stnlab.sweep.plan import plan
 
+STATES = ["done", "interrupted", "failed", "missing", "of", "another", "config"]
 SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT]
 
 
@@ -148,7 +149,7 @@ def test_a_sweep_leaves_summary_and_report(finished):
     assert sum(line.split()[1] == "done" for line in out.splitlines()) == 6
 
 
-def test_runs_of_a_sweep_have_the_numbers_of_train_py(finished, short, tmp_path):
+def test_runs_of_a_sweep_have_the_numbers_of_train_py(finished, short):
     from stnlab.run import train
 
     folder, _ = finished
@@ -182,7 +183,7 @@ def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):
     status, out, err = sweep_py(*SIX_RUNS, "name=short", "dry_run=true")
     assert (status, err) == (0, "")
     header, cnn, stn = out.splitlines()[:3]
-    assert header.split() == ["study", "cell", "done", "interrupted", "failed", "missing", "of", "another", "config"]
+    assert header.split() == ["study", "cell", *STATES]
     assert cnn.split() == ["short", "cnn", "0", "(100%)", "2", "(100%)", "1"]
     assert stn.split() == ["short", "stn-identity-zeros", "1,", "2", "0"]
     assert "the disk is full" in out
@@ -208,12 +209,12 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     (barred / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
     (tmp_path / "donor").mkdir()
     command = ["dataset=rot90", "model=cnn", "seeds=[0,1]", *SHORT, "name=short"]
-    status, out, err = sweep_py(*command, "seeds=[0]")
+    status, _, err = sweep_py(*command, "seeds=[0]")
     assert status == 0
     shutil.copy(barred.parent / "seed=0" / "config.yaml", barred / "config.yaml")
     config = barred / "config.yaml"
     config.write_text(config.read_text().replace("seed: 0\nname", "seed: 1\nname"))
-    status, out, err = sweep_py(*command)
+    status, _, err = sweep_py(*command)
     assert status == 1
     assert "1 of 2 runs failed" in err
     assert "last.ckpt is damaged" in err
@@ -274,7 +275,5 @@ def test_time_left_is_learned_from_what_is_done(finished):
         for cell in ("cnn", "stn-identity-zeros")
     }
     assert seconds_left(standings, 1) == pytest.approx(sum(took.values()))
-    assert seconds_left(standings, 2) == pytest.approx(
-        max(sum(took.values()) / 2, *took.values())
-    )
+    assert seconds_left(standings, 2) == pytest.approx(max(sum(took.values()) / 2, *took.values()))
     assert seconds_left([look(run) for run in planned(name="no-such")[0].runs], 2) is None

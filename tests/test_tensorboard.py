@@ -12,7 +12,7 @@ from stnlab.run import train
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from conftest import SHORT
+    from short_run import SHORT
 
     from stnlab.config import compose
 

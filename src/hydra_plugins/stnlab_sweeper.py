@@ -4,11 +4,13 @@ Hydra finds its plugins in the namespace package ``hydra_plugins`` and imports a
 start, so nothing heavy is imported here.
 """
 
+from typing import Any
+
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 
 
 class StudySweeper(Sweeper):
@@ -51,12 +53,24 @@ def _job_config(config: DictConfig, num_threads: int) -> DictConfig:
     with open_dict(config):
         config.hydra.job.config_name = "train"
         config.hydra.overrides.hydra = []  # the launcher's own keys are not a run's
-        if OmegaConf.select(config.hydra.launcher, "n_jobs") == -1:
-            import joblib
-
-            num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]
-            config.hydra.launcher.n_jobs = max(num_cores // num_threads, 1)
+        if "n_jobs" in config.hydra.launcher:
+            config.hydra.launcher = _joblib(config.hydra.launcher, num_threads)
     return config
+
+
+def _joblib(launcher: DictConfig, num_threads: int) -> dict[str, Any]:
+    """As many processes as the cores have room for, which end with this one."""
+    import joblib
+
+    settings = {str(key): value for key, value in launcher.items()}
+    if settings["n_jobs"] == -1:
+        num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]
+        settings["n_jobs"] = max(num_cores // num_threads, 1)
+    settings["initializer"] = {
+        "_target_": "hydra.utils.get_method",
+        "path": "stnlab.sweep.job.end_with_the_launcher",
+    }
+    return settings
 
 
 ConfigStore.instance().store(

@@ -78,12 +78,13 @@ class RunFolder:
             lock.release()
 
     def is_locked(self) -> bool:
-        """Whether a process works in the folder now."""
+        """Whether a process works in the folder now; tidies up after one that was killed."""
         if not self._lock.exists():
             return False
         lock = FileLock(self._lock, timeout=0)
         try:
             with lock:
+                self._lock.unlink(missing_ok=True)
                 return False
         except (Timeout, OSError):
             return True

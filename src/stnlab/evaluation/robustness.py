@@ -2,8 +2,6 @@
 
 from typing import NamedTuple
 
-from stnlab.data.distortion import Ranges
-
 # The amounts of SEED's figures; each is drawn uniformly in +/- the amount (scale: 1 +/- amount).
 AMOUNTS: dict[str, tuple[float, ...]] = {
     "rotation": (0, 45, 60, 75, 90, 105, 120, 135, 180),  # degrees
@@ -28,10 +26,6 @@ class Point(NamedTuple):
     n: int
 
 
-def settings() -> list[tuple[str, float, Ranges]]:
-    """Every (factor, amount) of the curves, with the distortion it stands for."""
-    return [
-        (factor, amount, Ranges(**{factor: amount}))
-        for factor, amounts in AMOUNTS.items()
-        for amount in amounts
-    ]
+def settings() -> list[tuple[str, float]]:
+    """Every (factor, amount) of the curves."""
+    return [(factor, amount) for factor, amounts in AMOUNTS.items() for amount in amounts]

@@ -220,8 +220,13 @@ def _say_pairs(pairs: Sequence[PairResult]) -> Iterator[str]:
                 f"Without collapsed runs: {numerals.difference(without)} over {len(without.seeds)}."
             )
     if len(pairs) > 1:
-        held = sum(pair.verdict == REPRODUCED for pair in pairs)
-        yield f"Holds beyond chance in {held} of {len(pairs)} pairs."
+        above = sum(_is_above(pair.difference) for pair in pairs)
+        clear = sum(pair.verdict == REPRODUCED for pair in pairs)
+        yield f"Holds in {above} of {len(pairs)} pairs, in {clear} of them beyond chance."
+        means = [each for pair in pairs if (each := pair.difference.difference) is not None]
+        if means:
+            low, high = numerals.signed(min(means)), numerals.signed(max(means))
+            yield f"Mean differences are {low} to {high} points."
     elif pairs and pairs[0].verdict == SAME_DIRECTION:
         yield "The same direction, but not beyond chance."
     elif pairs and pairs[0].verdict == NOT_REPRODUCED:

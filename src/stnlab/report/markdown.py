@@ -29,21 +29,26 @@ class Markup(str):
     __slots__ = ()
 
 
+def one_line(text: object) -> str:
+    """``text`` on one line, without characters that do not show."""
+    return "".join(
+        each if each.isprintable() else "\ufffd" for each in re.sub(r"\s+", " ", str(text))
+    )
+
+
 def escape(text: object) -> Markup:
     """``text`` on one line, as Markdown that shows just that."""
     if isinstance(text, Markup):
         return text
-    one_line = re.sub(r"\s+", " ", str(text))
-    plain = "".join(each if each.isprintable() else "\ufffd" for each in one_line)
-    escaped = _SPECIAL.sub(r"\\\1", plain)
+    escaped = _SPECIAL.sub(r"\\\1", one_line(text))
     return Markup(_LINE_START.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", escaped))
 
 
 def code_block(text: str) -> Markup:
-    """``text`` as a block of code, with a fence that it does not hold."""
+    """``text``, on one line, as a block of code, with a fence that it does not hold."""
     longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
-    return Markup(f"{fence}\n{text}\n{fence}")
+    return Markup(f"{fence}\n{one_line(text)}\n{fence}")
 
 
 def render(template: str, filters: Mapping[str, Any], **context: Any) -> str:
@@ -78,7 +83,7 @@ def to_html(markdown: str, title: str, images: Mapping[str, Path]) -> str:
     tokens = _with_captions(parser.parse(markdown, environment))
     body = parser.renderer.render(tokens, parser.options, environment)
     page = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True)
-    return page.get_template("page.html").render(title=title, body=body)
+    return page.get_template("page.html").render(title=one_line(title), body=body)
 
 
 def _with_captions(tokens: Sequence[Token]) -> list[Token]:

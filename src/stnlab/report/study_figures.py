@@ -222,8 +222,9 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
             path = folder / f"{prefix}-{file_name(source.name)}"
             shutil.copyfile(source, path)
             distortion = source.stem.removeprefix("warps-").replace("-", " ")
-            value = run.value(result.rows_of(cell)[0].metric.key)
-            reached = "" if value is None else f", {value:.2%} on clean test digits"
+            metric = result.rows_of(cell)[0].metric
+            value = run.value(metric.key)
+            reached = "" if value is None else f", {metric.label} {value:.2%}"
             collapsed = f". Collapsed: {run.collapsed_reason}" if run.collapsed else ""
             yield StudyFigure(
                 path,

@@ -239,7 +239,9 @@ class Run:
     def _measure_robustness(self) -> None:
         settings = robustness.settings()
         key = (self.dataset.seed, Stream.test_distortion)
-        found = self._predictions([self._test_batches(ranges, key) for *_, ranges in settings])
+        found = self._predictions(
+            [self._test_batches(Ranges(**{factor: amount}), key) for factor, amount in settings]
+        )
         points = [
             robustness.Point(
                 factor,
@@ -247,7 +249,7 @@ class Run:
                 scores.scores(self.spec.task, each.logits, each.targets)["accuracy"],
                 len(each.targets),
             )
-            for (factor, amount, _), each in zip(settings, found, strict=True)
+            for (factor, amount), each in zip(settings, found, strict=True)
         ]
         rows = [",".join(robustness.Point._fields), *(",".join(map(str, row)) for row in points)]
         write_atomically(self.folder.robustness, "\n".join(rows) + "\n")

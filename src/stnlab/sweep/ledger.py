@@ -43,6 +43,7 @@ class Standing(NamedTuple):
 def look(run: PlannedRun) -> Standing:
     """Where a planned run stands now."""
     folder = run.folder
+    is_running = folder.is_locked()
     try:
         state, differences = folder.look(to_plain(run.config))
         metrics = folder.read_metrics() if state is State.complete else None
@@ -50,7 +51,7 @@ def look(run: PlannedRun) -> Standing:
         return Standing(run, Status.damaged, [], None, str(error))
     if state is State.complete:
         return Standing(run, Status.done, _history(run), metrics)
-    if folder.is_locked():
+    if is_running:
         return Standing(run, Status.running, _history(run), None)
     if state is State.other_config:
         message = str(folder.holds_another(differences))

@@ -1,0 +1,37 @@
+"""A sweep killed again and again ends as one that was never disturbed."""
+
+import os
+import random
+import signal
+import subprocess
+
+from short_run import SHORT
+
+SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT, "name=short"]
+NUM_KILLS = 10
+
+
+def test_ten_kills_change_nothing(tmp_path, start_py, sweep_py):
+    undisturbed = tmp_path / "undisturbed"
+    status, _, err = sweep_py(*SIX_RUNS, f"output_dir={undisturbed}")
+    assert (status, err) == (0, "")
+
+    moments = random.Random(chosen := random.randrange(10**6))
+    for number in range(NUM_KILLS):
+        process = start_py("sweep.py", *SIX_RUNS, start_new_session=True)
+        try:
+            process.communicate(timeout=moments.uniform(1, 9))
+        except subprocess.TimeoutExpired:
+            if number % 2:
+                process.kill()  # its workers live on for a while, and must not be in the way
+            else:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    status, out, err = sweep_py(*SIX_RUNS)
+    assert (status, err) == (0, ""), f"moments of random.Random({chosen}): {out}"
+
+    disturbed = tmp_path / "outputs"
+    for name in ("short/summary.csv", "short/cnn/seed=1/robustness.csv"):
+        assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes()
+    leftovers = [path for path in disturbed.rglob(".*") if path.is_file()]
+    assert leftovers == []

@@ -245,7 +245,7 @@ def test_mistakes_get_one_line(tmp_path, sweep_py):
         (["seeds=[]"], "seeds is []"),
         (["seeds=3"], "'seeds'"),
         (["sedes=[1]"], "Did you mean 'seeds'"),
-        (["hydra/launcher=slrum"], "there is no"),
+        (["hydra/launcher=slurm"], "brings submitit_slurm"),
     ):
         status, _out, err = sweep_py(*overrides)
         assert status == 1, overrides
@@ -277,3 +277,14 @@ def test_time_left_is_learned_from_what_is_done(finished):
     assert seconds_left(standings, 1) == pytest.approx(sum(took.values()))
     assert seconds_left(standings, 2) == pytest.approx(max(sum(took.values()) / 2, *took.values()))
     assert seconds_left([look(run) for run in planned(name="no-such")[0].runs], 2) is None
+
+
+def test_an_engine_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatch, sweep_py):
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PATH", str(tmp_path))  # no sbatch
+    launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5"]
+    status, _, err = sweep_py("dataset=rot90", "model=cnn", "seeds=[0]", *SHORT, *launcher)
+    assert status == 1
+    assert "hydra/launcher could start nothing" in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.rglob("seed=0"))

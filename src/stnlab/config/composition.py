@@ -136,6 +136,12 @@ def _unknown_option(message: str) -> UserError:
     if not found or not options:
         return UserError(message.splitlines()[0] + ".")
     group, option = found[1], found[2]
+    if group == "hydra/launcher":
+        return UserError(
+            f"'{group}={option}': this launcher is not installed.{did_you_mean(option, options)} "
+            f"Installed: {', '.join(options)}. pip install -e '.[slurm]' brings submitit_slurm, "
+            "pip install -e '.[ray]' brings ray."
+        )
     return UserError(
         f"'{group}={option}': there is no conf/{group}/{option}.yaml."
         f"{did_you_mean(option, options)} Allowed: {', '.join(options)}."

@@ -109,6 +109,11 @@ class Sweep:
         except KeyboardInterrupt as error:
             raise _stopped() from error
         except Exception as error:  # each engine has its own for a worker that was killed
+            if not any(run.folder.config.exists() for run in runs):
+                raise UserError(
+                    f"hydra/launcher could start nothing ({type(error).__name__}: {error}). "
+                    "python sweep.py --help names the engines and what each needs."
+                ) from error
             return f"{type(error).__name__}: {error}"
         if "stopped" in outcomes:
             raise _stopped()

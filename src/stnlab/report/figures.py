@@ -24,7 +24,7 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
     panel = warp_panel(inputs, views, _EXAMPLES_A_ROW).numpy()
     width = 8.0
     figure = Figure(
-        figsize=(width, width * panel.shape[0] / panel.shape[1] + 0.5), layout="constrained"
+        figsize=(width, width * panel.shape[0] / panel.shape[1] + 0.6), layout="constrained"
     )
     figure.suptitle(title, fontsize=10)
     axes = figure.subplots()

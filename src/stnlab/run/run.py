@@ -280,7 +280,7 @@ class Run:
             inputs, _ = next(iter(batches))
             figures.draw_warps(
                 self.folder.figures / f"warps-{name.replace(' ', '-')}.png",
-                f"{self._title()}: test digits under {name}, before (above) and after the warp",
+                f"{self._title()}\ntest digits under {name}, before (above) and after the warp",
                 inputs,
                 transformer(inputs).views,
             )

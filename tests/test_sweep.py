@@ -3,11 +3,13 @@
 import csv
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 from short_run import SHORT
 
-from stnlab.config import compose_study
+from stnlab.config import PROJECT_DIR, compose_study
 from stnlab.errors import UserError
 from stnlab.schema import SweepConfig
 from stnlab.sweep.ledger import Status, look, seconds_left
@@ -111,11 +113,6 @@ def test_a_grid_that_cannot_be_is_refused(overrides, study, words):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A short sweep of six runs, done once for the tests that only read it."""
-    import subprocess
-    import sys
-
-    from stnlab.config import PROJECT_DIR
-
     folder = tmp_path_factory.mktemp("finished")
     done = subprocess.run(
         [sys.executable, str(PROJECT_DIR / "sweep.py"), *SIX_RUNS, "name=short"],
@@ -207,7 +204,6 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     barred = tmp_path / "outputs" / "short" / "cnn" / "seed=1"
     (barred / "checkpoints").mkdir(parents=True)
     (barred / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
-    (tmp_path / "donor").mkdir()
     command = ["dataset=rot90", "model=cnn", "seeds=[0,1]", *SHORT, "name=short"]
     status, _, err = sweep_py(*command, "seeds=[0]")
     assert status == 0

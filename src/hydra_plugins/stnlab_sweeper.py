@@ -64,7 +64,7 @@ def _joblib(launcher: DictConfig, num_threads: int) -> dict[str, Any]:
 
     settings = {str(key): value for key, value in launcher.items()}
     if settings["n_jobs"] == -1:
-        num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]
+        num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]  # joblib has no types
         settings["n_jobs"] = max(num_cores // num_threads, 1)
     settings["initializer"] = {
         "_target_": "hydra.utils.get_method",

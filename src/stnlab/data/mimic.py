@@ -50,11 +50,11 @@ that mimic3-benchmarks gives it. It costs nothing, but each reader needs a crede
 account: take the training on research with human subjects, have the account approved, and sign \
 the data use agreement at https://physionet.org/content/mimiciii/. With its CSV files at hand, run \
 in a clone of https://github.com/YerevaNN/mimic3-benchmarks:
-  python -m mimic3benchmark.scripts.extract_subjects PATH_TO_MIMIC_III_CSVS data/root/
-  python -m mimic3benchmark.scripts.validate_events data/root/
-  python -m mimic3benchmark.scripts.extract_episodes_from_subjects data/root/
-  python -m mimic3benchmark.scripts.split_train_and_test data/root/
-  python -m mimic3benchmark.scripts.create_in_hospital_mortality data/root/ \
+  python -m mimic3benchmark.scripts.extract_subjects PATH_TO_MIMIC_III_CSVS data/benchmark/
+  python -m mimic3benchmark.scripts.validate_events data/benchmark/
+  python -m mimic3benchmark.scripts.extract_episodes_from_subjects data/benchmark/
+  python -m mimic3benchmark.scripts.split_train_and_test data/benchmark/
+  python -m mimic3benchmark.scripts.create_in_hospital_mortality data/benchmark/ \
 data/in-hospital-mortality/
   {_SPLIT_COMMAND}
 and set dataset.root to its data/in-hospital-mortality. Two ways on without it: \
@@ -200,7 +200,7 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
                 f"{where}, column 'y_true': {label.strip()!r} is neither 0 (left the hospital "
                 f"alive) nor 1 (died there). {remedy}"
             )
-        if stay != os.path.basename(stay) or "\\" in stay or stay in (".", ".."):  # noqa: PTH119
+        if stay != os.path.basename(stay) or "\\" in stay or stay in (".", ".."):  # noqa: PTH119  one call for thousands of names
             raise UserError(
                 f"{where}, column 'stay': {stay!r} is not the name of a file in "
                 f"{_FOLDERS[split]}/. {remedy}"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig
+from stnlab.config.identity import transformer_start
 from stnlab.data.digits import Batches, Chunks, DigitParts, Examples, load_parts, ranges_of
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
@@ -337,12 +338,12 @@ class Run:
 
 def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
     """What TensorBoard's HParams tab tells runs apart by."""
-    has_transformer = isinstance(config.model, StnConfig)
+    init, padding = transformer_start(config)
     return {
         "dataset": config.dataset.name,
         "model": config.model.name,
-        "init": config.init.name if has_transformer else configs.NOT_APPLICABLE,
-        "padding": config.padding.mode.name if has_transformer else configs.NOT_APPLICABLE,
+        "init": init,
+        "padding": padding,
         "seed": config.seed,
         "max_epochs": config.trainer.max_epochs,
         "batch_size": config.dataset.batch_size,

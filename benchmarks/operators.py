@@ -24,7 +24,7 @@ from benchmarks import naive
 from stnlab.data import mnist
 from stnlab.data.distortion import Ranges, distort, distort_pil, draw_thetas
 from stnlab.data.randomness import Stream, generator
-from stnlab.models.convolution import ConvPoolRelu
+from stnlab.models.convolution import ConvPoolRelu, output_size
 from stnlab.run.overhead import keep_freed_memory
 
 ROUNDS = 30
@@ -80,7 +80,7 @@ def block(shape: tuple[int, int, int, int, int, int, bool]) -> dict[str, float]:
     num_images, channels, height, width, out, kernel, needs_grad = shape
     layer = ConvPoolRelu(channels, out, kernel)
     images = torch.randn(num_images, channels, height, width)
-    grad = torch.randn(num_images, out, *layer.output_size((height, width)))
+    grad = torch.randn(num_images, out, *output_size((height, width), kernel))
 
     def plain(memory_format: torch.memory_format) -> Callable[[], None]:
         inputs = images.contiguous(memory_format=memory_format).requires_grad_(needs_grad)

@@ -26,8 +26,9 @@ from benchmarks import naive
 from stnlab.config import ExperimentConfig, compose
 from stnlab.data import mnist
 from stnlab.data.digits import load_parts
-from stnlab.data.spec import dataset_spec
+from stnlab.data.spec import DIGIT_SPECS
 from stnlab.folder import RunFolder
+from stnlab.run.digits import DigitExperiment
 from stnlab.run.run import Run, spared_of_needless_work
 from stnlab.schema import DigitsConfig
 
@@ -91,7 +92,8 @@ def _ours(config: ExperimentConfig, num_steps: int, wait: bool = True) -> float:
     (began, first), (ended, last) = epoch.ends[0], epoch.ends[-1]
     a_step = (ended - began) / (last - first)
     start_and_end = run.recorder.history[1]["seconds"] - num_steps * a_step
-    steps_of_an_epoch = -(-len(run.parts.train) // run.dataset.batch_size)
+    assert isinstance(run.experiment, DigitExperiment)
+    steps_of_an_epoch = -(-len(run.experiment.parts.train) // config.dataset.batch_size)
     return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
 
@@ -100,7 +102,7 @@ def bare_steps(config: ExperimentConfig) -> Iterator[None]:
     run = _prepared(config)
     network, optimizer = run.task.network.train(), run.task.configure_optimizers()
     while True:
-        for images, targets in run.train_batches():
+        for images, targets in run.experiment.train_batches():
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(network(images), targets).backward()
             optimizer.step()
@@ -130,16 +132,16 @@ def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
         layout,
         (amounts.rotation, amounts.translation, amounts.scale),
     )
-    network = naive.build(layout, config.model.name, dataset_spec(config.dataset).num_classes)
+    network = naive.build(layout, config.model.name, DIGIT_SPECS[config.dataset.layout].num_classes)
     return _seconds(naive.steps(dataset, network, workers), num_steps)
 
 
 def flops(config: ExperimentConfig) -> int:
     """Multiplications and additions of one training step of the plain network."""
     assert isinstance(config.dataset, DigitsConfig)
-    spec = dataset_spec(config.dataset)
+    spec = DIGIT_SPECS[config.dataset.layout]
     network = naive.build(config.dataset.layout.name, config.model.name, spec.num_classes)
-    images = torch.zeros(64, spec.channels, spec.height, spec.width)
+    images = torch.zeros(64, spec.channels, *spec.size)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
     return counter.get_total_flops()

@@ -5,7 +5,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from enum import Enum
@@ -17,6 +16,7 @@ from filelock import FileLock, Timeout
 
 from stnlab.config import differing_keys, identity
 from stnlab.errors import UserError
+from stnlab.files import unwritable, write_atomically
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
 
@@ -46,6 +46,9 @@ class RunFolder:
         self.metrics = path / "metrics.json"
         self.history = path / "history.csv"
         self.robustness = path / "robustness.csv"
+        self.predictions = path / "predictions.csv"
+        self.best_predictions = path / "predictions-best.csv"
+        self.theta = path / "theta.csv"
         self.error = path / "error.txt"
         self.figures = path / "figures"
         self.last_checkpoint = path / "checkpoints" / "last.ckpt"
@@ -171,21 +174,3 @@ class RunFolder:
 
     def _remedy(self) -> str:
         return f"Move {self.path} away, or give this run another place with name=… ."
-
-
-def unwritable(path: Path, error: OSError) -> UserError:
-    """What to say when ``path`` cannot be written."""
-    return UserError(
-        f"output_dir: cannot write to {path} ({error.strerror or error}). "
-        "Name another folder with output_dir=… ."
-    )
-
-
-def write_atomically(path: Path, content: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

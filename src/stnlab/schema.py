@@ -61,6 +61,59 @@ class DigitsConfig(DatasetConfig):
     seed: int = 0  # the held-out images, the pairs and the test distortions; not the run's seed
 
 
+class Source(Enum):
+    """Where the episodes of the MIMIC-III benchmark come from."""
+
+    files = "files"  # the benchmark's folder, which the user has made
+    synthetic = "synthetic"  # generated here, with a planted warp; no patients
+
+
+class Imputation(Enum):
+    """What stands for a value that was not measured; the benchmark's rules and names."""
+
+    previous = "previous"
+    next = "next"
+    zero = "zero"
+    normal_value = "normal_value"
+
+
+class TestSet(Enum):
+    """The part of the PhysioNet 2012 challenge that is tested on."""
+
+    b = "b"
+    c = "c"
+
+
+@dataclass
+class SeriesConfig(DatasetConfig):
+    """Hourly series of 48 hours in intensive care; the target is death in hospital."""
+
+    shown_variable: str = MISSING  # the one that figures show before and after the warp
+
+
+@dataclass
+class MimicConfig(SeriesConfig):
+    """The MIMIC-III benchmark's episodes, or synthetic ones in their form."""
+
+    source: Source = Source.files
+    imputation: Imputation = Imputation.previous
+    num_train: int = 2000  # this and what follows: source=synthetic alone
+    num_val: int = 500
+    num_test: int = 1000
+    mortality: float = 0.3
+    seed: int = 0  # of the generator; not the run's seed
+
+
+@dataclass
+class Physionet2012Config(SeriesConfig):
+    """Stays of the PhysioNet/Computing in Cardiology Challenge 2012."""
+
+    test_set: TestSet = TestSet.b
+    val_size: int = 800  # stays of set a held out for validation
+    download: bool = False  # true: fetch what is missing from physionet.org
+    seed: int = 0  # of the held-out stays; not the run's seed
+
+
 @dataclass
 class DistortionConfig:
     """Ranges of the random distortion; each is uniform in +/- the amount."""
@@ -126,6 +179,23 @@ class MultiStnConfig(StnConfig):
     def num_predicted_thetas(self, channels: int, num_objects: int) -> int:
         """Crops of one image come from one pass; separate channels go through one by one."""
         return num_objects if channels == 1 else 1
+
+
+@dataclass
+class TsStnConfig(StnConfig):
+    """One warp of time, and a slope and an offset of the values."""
+
+
+@dataclass
+class LstmConfig(ModelConfig):
+    hidden: int = MISSING
+    num_layers: int = MISSING
+    dropout: float = MISSING
+
+
+@dataclass
+class LogisticConfig(ModelConfig):
+    pass
 
 
 @dataclass
@@ -196,6 +266,7 @@ class ClaimKind(Enum):
 
     paired = "paired"  # the first cell of a pair has the higher accuracy, over the seeds they share
     robustness = "robustness"  # the same, at every point of the robustness curves
+    patients = "patients"  # the same over resampled patients, the mean over seeds for each
 
 
 @dataclass
@@ -205,6 +276,7 @@ class ClaimConfig:
     text: str = MISSING
     kind: ClaimKind = MISSING
     pairs: list[list[str]] = MISSING  # [cell said to be better, cell said to be worse]
+    metric: str | None = None  # of metrics.json; null: the dataset's main one
 
 
 @dataclass
@@ -233,10 +305,15 @@ SCHEMAS: dict[str, Any] = {
     "sweep": SweepConfig,
     "study": StudyConfig,
     "digits": DigitsConfig,
+    "mimic": MimicConfig,
+    "physionet2012": Physionet2012Config,
     "fcn": FcnConfig,
     "cnn": CnnConfig,
     "stn": StnConfig,
     "multi_stn": MultiStnConfig,
+    "ts_stn": TsStnConfig,
+    "lstm": LstmConfig,
+    "logistic": LogisticConfig,
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor
 
-from stnlab.data.digits import Batch, Chunks
+from stnlab.data.batches import Batch, Chunks
 from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
@@ -23,7 +23,7 @@ from stnlab.schema import AdamConfig
 
 
 class Predictions(NamedTuple):
-    """All predictions for one part: (N, classes), (N,), and thetas (N, V, 2, 3) if warped."""
+    """All predictions for one part: (N, classes), (N,), and thetas (N, ...) if warped."""
 
     logits: Tensor
     targets: Tensor
@@ -125,9 +125,9 @@ class Classification(pl.LightningModule):
         """An optimizer step for each batch of the chunk; returns the last one's loss."""
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        for images, targets in chunk:
-            logits = self.network(images)
-            loss = scores.loss(self.spec.task, logits, targets)
+        for inputs, targets in chunk:
+            logits = self.network(inputs)
+            loss = scores.loss(logits, targets)
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:
@@ -167,8 +167,8 @@ class Classification(pl.LightningModule):
         self.test_predictions = [self._taken(part) for part in sorted(self._collected)]
 
     def _predict(self, batch: Batch) -> Predictions:
-        images, targets = batch
-        logits, theta = self.network.predict(images)
+        inputs, targets = batch
+        logits, theta = self.network.predict(inputs)
         return Predictions(logits, targets, theta)
 
     def _collect(self, part: str, predictions: Predictions) -> None:

@@ -8,7 +8,15 @@ from stnlab.config.composition import (
     from_hydra,
     sweep_from_hydra,
 )
-from stnlab.config.identity import NOT_APPLICABLE, cell, differing_keys, folder, identity, to_plain
+from stnlab.config.identity import (
+    NOT_APPLICABLE,
+    cell,
+    dataset_label,
+    differing_keys,
+    folder,
+    identity,
+    to_plain,
+)
 from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
 __all__ = [
@@ -21,6 +29,7 @@ __all__ = [
     "cell",
     "compose",
     "compose_study",
+    "dataset_label",
     "differing_keys",
     "folder",
     "from_hydra",

@@ -14,6 +14,8 @@ _CIRCUMSTANCES = (
     "output_dir",
     "overwrite",
     "dataset.root",
+    "dataset.download",
+    "dataset.shown_variable",
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
@@ -64,6 +66,15 @@ def differing_keys(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str
     """``(key, value in one, value in other)`` where two identities differ; absent is None."""
     keys = list(dict.fromkeys([*one, *other]))
     return [(key, one.get(key), other.get(key)) for key in keys if one.get(key) != other.get(key)]
+
+
+def dataset_label(plain: dict[str, Any]) -> str:
+    """What outputs call the dataset of a plain config: never a real one's name for made-up data."""
+    dataset = plain.get("dataset")
+    if not isinstance(dataset, dict):
+        return str(dataset)
+    name = str(dataset.get("name"))
+    return f"{name}-synthetic" if dataset.get("source") == "synthetic" else name
 
 
 def transformer_start(config: ExperimentConfig) -> tuple[str, str]:

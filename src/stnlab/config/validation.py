@@ -6,8 +6,8 @@ Nothing is loaded before a config has passed here.
 import math
 import re
 
-from stnlab.data.spec import dataset_spec
-from stnlab.errors import UserError
+from stnlab.data.spec import ImageSpec, SeriesSpec, dataset_spec
+from stnlab.errors import UserError, did_you_mean
 from stnlab.schema import (
     CnnConfig,
     DigitsConfig,
@@ -15,15 +15,22 @@ from stnlab.schema import (
     FcnConfig,
     InitScheme,
     Layout,
+    LogisticConfig,
+    LstmConfig,
+    MimicConfig,
     MultiStnConfig,
+    Physionet2012Config,
+    SeriesConfig,
     StnConfig,
     SweepConfig,
+    TsStnConfig,
 )
 
 NUM_TRAIN_IMAGES = 60_000
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
 THETA_SIZE = 6
+_NUM_STAYS_OF_SET_A = 4_000
 
 
 def validate(config: ExperimentConfig) -> None:
@@ -153,6 +160,16 @@ def _validate_dataset(config: ExperimentConfig) -> None:
             "2 (SEED's published numbers: 2N-1 pairs) or 1 (SEED's text: N-1 pairs)",
         )
         _require(0 <= dataset.seed < 2**32, "dataset.seed", dataset.seed, "0 to 4294967295")
+    if isinstance(dataset, SeriesConfig):
+        _validate_series(dataset)
+        for key in ("rotation", "translation", "scale"):
+            _require(
+                getattr(distortion, key) == 0,
+                f"distortion.{key}",
+                getattr(distortion, key),
+                f"0 for dataset={dataset.name}",
+                "Only digits are distorted.",
+            )
     _require(
         0 <= distortion.rotation <= 180,
         "distortion.rotation",
@@ -173,10 +190,43 @@ def _validate_dataset(config: ExperimentConfig) -> None:
     )
 
 
+def _validate_series(dataset: SeriesConfig) -> None:
+    spec = dataset_spec(dataset)
+    assert isinstance(spec, SeriesSpec)
+    known = [name for name in spec.columns if "->" not in name]
+    if dataset.shown_variable not in known:
+        raise UserError(
+            f"dataset.shown_variable is '{dataset.shown_variable}', which is no continuous column "
+            f"of dataset={dataset.name}.{did_you_mean(dataset.shown_variable, known)} Allowed: "
+            f"{', '.join(known)}."
+        )
+    if isinstance(dataset, Physionet2012Config):
+        _require(
+            1 <= dataset.val_size < _NUM_STAYS_OF_SET_A,
+            "dataset.val_size",
+            dataset.val_size,
+            f"1 to {_NUM_STAYS_OF_SET_A - 1}",
+            f"It is held out of the {_NUM_STAYS_OF_SET_A} stays of set a.",
+        )
+    if isinstance(dataset, MimicConfig):
+        for key in ("num_train", "num_val", "num_test"):
+            found = getattr(dataset, key)
+            _require(found >= 2, f"dataset.{key}", found, "2 or more: a death and a survivor")
+        _require(
+            0 < dataset.mortality < 1,
+            "dataset.mortality",
+            dataset.mortality,
+            "above 0 and below 1",
+        )
+    if isinstance(dataset, MimicConfig | Physionet2012Config):
+        _require(0 <= dataset.seed < 2**32, "dataset.seed", dataset.seed, "0 to 4294967295")
+
+
 def _validate_model(config: ExperimentConfig) -> None:
     model, spec = config.model, dataset_spec(config.dataset)
     _require_folder_name("model.name", model.name)
-    if isinstance(model, MultiStnConfig) and spec.num_objects < 2:
+    _require_kind(config)
+    if isinstance(model, MultiStnConfig) and isinstance(spec, ImageSpec) and spec.num_objects < 2:
         raise UserError(
             f"model={model.name} does not go with dataset={config.dataset.name}: it warps each of "
             "two digits, and this dataset has one. Use model=stn, or a pair dataset "
@@ -195,7 +245,9 @@ def _validate_model(config: ExperimentConfig) -> None:
         _require_layers("model.classifier", classifier.channels, [classifier.kernel_size] * 2)
         _require(classifier.hidden >= 1, "model.classifier.hidden", classifier.hidden, "1 or more")
         _require_dropout("model.classifier.dropout", classifier.dropout)
-        size = spec.object_size if isinstance(model, MultiStnConfig) else (spec.height, spec.width)
+        size = spec.size
+        if isinstance(model, MultiStnConfig) and isinstance(spec, ImageSpec):
+            size = spec.object_size
         _require_fit("model.classifier.kernel_size", [classifier.kernel_size] * 2, size)
     if isinstance(model, StnConfig):
         localization = model.localization
@@ -210,8 +262,27 @@ def _validate_model(config: ExperimentConfig) -> None:
             rate,
             "null (as optimizer.lr) or above 0",
         )
-        _require_fit(
-            "model.localization.kernel_sizes", localization.kernel_sizes, (spec.height, spec.width)
+        _require_fit("model.localization.kernel_sizes", localization.kernel_sizes, spec.size)
+    if isinstance(model, LstmConfig):
+        _require(model.hidden >= 1, "model.hidden", model.hidden, "1 or more")
+        _require(model.num_layers >= 1, "model.num_layers", model.num_layers, "1 or more")
+        _require_dropout("model.dropout", model.dropout)
+
+
+def _require_kind(config: ExperimentConfig) -> None:
+    """Models of series go with series, models of images with images."""
+    model, dataset = config.model, config.dataset
+    is_series = isinstance(dataset, SeriesConfig)
+    if isinstance(model, TsStnConfig | LstmConfig | LogisticConfig) and not is_series:
+        raise UserError(
+            f"model={model.name} does not go with dataset={dataset.name}: it reads series of time, "
+            "and these are images. Use model=stn or model=cnn, or a clinical dataset "
+            "(dataset=mimic or dataset=physionet2012)."
+        )
+    if isinstance(model, StnConfig) and not isinstance(model, TsStnConfig) and is_series:
+        raise UserError(
+            f"model={model.name} does not go with dataset={dataset.name}: it warps images, and "
+            "these are series of time. Use model=ts-stn, which warps time."
         )
 
 
@@ -234,18 +305,17 @@ def _require_layers(key: str, channels: list[int], kernel_sizes: list[int]) -> N
     )
 
 
-def _require_fit(key: str, kernel_sizes: list[int], size: tuple[int, int]) -> None:
-    """Two times convolution and pooling must leave at least one pixel."""
+def _require_fit(key: str, kernel_sizes: list[int], size: tuple[int, ...]) -> None:
+    """Two times convolution and pooling must leave at least one pixel, or hour."""
+    is_image = len(size) == 2
+    image = f"a pixel of an image of {size[0]}x{size[-1]}"
+    shape = image if is_image else f"one of {size[0]} hours"
     for length in size:
         side = length
         for kernel_size in kernel_sizes:
             side = (side - kernel_size + 1) // 2
         _require(
-            side >= 1,
-            key,
-            list(kernel_sizes),
-            f"sizes that leave a pixel of an image of {size[0]}x{size[1]}",
-            "Use smaller kernels.",
+            side >= 1, key, list(kernel_sizes), f"sizes that leave {shape}", "Use smaller kernels."
         )
 
 
@@ -274,6 +344,15 @@ def _validate_init(config: ExperimentConfig, model: StnConfig) -> None:
         "finite numbers",
     )
     spec = dataset_spec(config.dataset)
+    if isinstance(model, TsStnConfig):
+        if len(rows) != 1 or rows[0][:4] != [1.0, 0.0, 0.0, 0.0]:
+            raise UserError(
+                f"init={init.name} does not go with model={model.name}, which warps time alone: "
+                f"init.theta is {init.theta}; allowed: one row [1, 0, 0, 0, theta22, theta23]. Use "
+                "init=identity."
+            )
+        return
+    assert isinstance(spec, ImageSpec)
     num_thetas = model.num_predicted_thetas(spec.channels, spec.num_objects)
     if len(rows) not in (1, num_thetas):
         raise UserError(

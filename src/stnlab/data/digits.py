@@ -4,14 +4,14 @@ Everything lives in memory: images as uint8, examples as indices into them. A ba
 distorted, normalised and laid out at once, on the run's device.
 """
 
-import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from stnlab.data import distortion, mnist
+from stnlab.data.batches import Batch, BatchSource
 from stnlab.data.randomness import Stream, generator
 from stnlab.schema import Backend, DigitsConfig, DistortionConfig, Layout
 
@@ -104,15 +104,11 @@ def consecutive_pairs(items: Tensor, permutations: int, rng: torch.Generator) ->
     return torch.stack([line[:-1], line[1:]], dim=1)
 
 
-Batch = tuple[Tensor, Tensor]
+class Batches(BatchSource):
+    """Batches of digits, distorted anew at every epoch.
 
-
-class Batches:
-    """Batches of examples, distorted anew at every epoch; an iterable with a length.
-
-    Yields ``(inputs, targets)``: float32 (B, channels, height, width), normalised, and int64 (B,).
-    The distortion of an example follows from ``(distortion_key, epoch, example)`` alone, and the
-    order from ``(order_key, epoch)``. Set :attr:`epoch` before iterating.
+    Inputs are (B, channels, height, width), normalised. The distortion of an example follows from
+    ``(distortion_key, epoch, example)`` alone.
     """
 
     def __init__(
@@ -127,61 +123,32 @@ class Batches:
         order_key: tuple[int, ...] | None = None,
         limit: float = 1.0,
     ) -> None:
-        """``order_key`` None keeps the examples' own order (validation and test).
-
-        ``limit`` is a number of batches (int) or a share of them (float), as in Lightning.
-        """
+        num_objects = examples.members.shape[1]
+        super().__init__(
+            len(examples),
+            examples.images.device,
+            batch_size=batch_size,
+            batches_a_chunk=max(1, _DIGITS_AT_A_TIME // (batch_size * num_objects)),
+            order_key=order_key,
+            limit=limit,
+        )
         self.examples = examples
         self.layout = layout
-        self.batch_size = batch_size
         self.ranges = ranges
         self.backend = backend
         self.distortion_key = distortion_key
-        self.order_key = order_key
-        self.limit = limit
-        self.epoch = 0
 
-    def __len__(self) -> int:
-        num_batches = math.ceil(len(self.examples) / self.batch_size)
-        if isinstance(self.limit, int):
-            return min(self.limit, num_batches)
-        return max(min(1, num_batches), int(self.limit * num_batches))
-
-    def __iter__(self) -> Iterator[Batch]:
-        for chunk in self.chunks():
-            yield from chunk
-
-    @property
-    def batches_a_chunk(self) -> int:
-        """How many batches are made in one go."""
-        num_objects = self.examples.members.shape[1]
-        return max(1, _DIGITS_AT_A_TIME // (self.batch_size * num_objects))
-
-    def chunks(self) -> Iterator[list[Batch]]:
-        """The same batches, in lists of those that are made in one go."""
+    def _maker(self) -> Callable[[Tensor], Batch]:
         num_examples, num_objects = self.examples.members.shape
-        device = self.examples.images.device
-        if self.order_key is None:
-            order = torch.arange(num_examples, device=device)
-        else:
-            rng = generator(Stream.order, *self.order_key, self.epoch)
-            order = torch.randperm(num_examples, generator=rng).to(device)
-        thetas = self._thetas(num_examples, num_objects, device)
-        end = min(num_examples, len(self) * self.batch_size)
-        at_a_time = self.batches_a_chunk * self.batch_size
-        for start in range(0, end, at_a_time):
-            chosen = order[start : min(start + at_a_time, end)]
+        thetas = self._thetas(num_examples, num_objects, self.device)
+
+        def make(chosen: Tensor) -> Batch:
             inputs = self._inputs(
                 self.examples.members[chosen], None if thetas is None else thetas[chosen]
             )
-            targets = self.examples.targets[chosen]
-            yield list(
-                zip(
-                    torch.split(inputs, self.batch_size),
-                    torch.split(targets, self.batch_size),
-                    strict=True,
-                )
-            )
+            return inputs, self.examples.targets[chosen]
+
+        return make
 
     def _thetas(self, num_examples: int, num_objects: int, device: torch.device) -> Tensor | None:
         """(num_examples, num_objects, 2, 3), or None where nothing is distorted."""
@@ -219,16 +186,3 @@ def lay_out(digits: Tensor, layout: Layout) -> Tensor:
 def ranges_of(config: DistortionConfig) -> distortion.Ranges:
     """The training distortion of a config."""
     return distortion.Ranges(config.rotation, config.translation, config.scale)
-
-
-class Chunks:
-    """The chunks of some batches, as an iterable with a length, for Lightning's training loop."""
-
-    def __init__(self, batches: Batches) -> None:
-        self.batches = batches
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.batches) / self.batches.batches_a_chunk)
-
-    def __iter__(self) -> Iterator[list[Batch]]:
-        return self.batches.chunks()

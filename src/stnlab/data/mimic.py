@@ -31,6 +31,7 @@ __all__ = [
     "Episodes",
     "Statistics",
     "load_split",
+    "patient_of",
     "read_split",
     "require_both_classes",
     "standardised",
@@ -215,10 +216,15 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
     return labels
 
 
+def patient_of(stay: str) -> str:
+    """Whose a stay is; a stay with a name of its own kind is its own patient."""
+    match = _STAY.fullmatch(stay)
+    return match[1] if match else stay
+
+
 def _patients(stays: Sequence[str]) -> dict[str, str]:
-    """One stay of each patient; a stay with a name of its own kind is its own patient."""
-    matches = ((stay, _STAY.fullmatch(stay)) for stay in stays)
-    return {match[1] if match else stay: stay for stay, match in matches}
+    """One stay of each patient."""
+    return {patient_of(stay): stay for stay in stays}
 
 
 def _require_disjoint(

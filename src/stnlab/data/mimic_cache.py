@@ -55,7 +55,7 @@ def cache_path(root: Path, split: str) -> Path:
         return root / ".cache" / f"{split}.npz"
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
-    return home / "stnlab" / f"mimic-{folder}" / f"{split}.npz"
+    return home / "stnlab" / f"clinical-{folder}" / f"{split}.npz"
 
 
 def _is_writable(folder: Path) -> bool:

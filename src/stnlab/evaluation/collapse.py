@@ -17,6 +17,8 @@ MAX_SHARE_OUTSIDE = 0.95
 # the bilinear sampler, which reads two by two pixels around each, passes over parts of the image.
 MIN_AREA = 0.01
 MAX_AREA = 4.0
+# The same along one axis.
+MIN_TEMPO, MAX_TEMPO = MIN_AREA**0.5, MAX_AREA**0.5
 
 
 class View(NamedTuple):
@@ -53,7 +55,7 @@ def views(
 
 
 def collapse_reason(clean: Scores, targets: Tensor, seen: list[View]) -> str | None:
-    """Why a trained network counts as collapsed, or None.
+    """Why a network trained on digits counts as collapsed, or None.
 
     Args:
         clean: scores on the undistorted test set.
@@ -79,5 +81,36 @@ def collapse_reason(clean: Scores, targets: Tensor, seen: list[View]) -> str | N
             reasons.append(
                 f"view {number} shrinks the image: its pixels stand for {view.area:.2g} pixels "
                 "each, more than the sampler reads"
+            )
+    return "; ".join(reasons) or None
+
+
+class TimeView(NamedTuple):
+    """What a transformer over time does to a test set.
+
+    ``share_outside`` is the mean share of the hours that are read outside of the series, in
+    [0, 1]; ``tempo`` the median |theta22|, hours of the series per hour of the view.
+    """
+
+    share_outside: float
+    tempo: float
+
+
+def time_collapse_reason(test: Scores, view: TimeView | None) -> str | None:
+    """Why a network on series counts as collapsed, or None; ``view`` None without transformer."""
+    reasons = []
+    if test["auroc"] < 0.5 + CHANCE_MARGIN:
+        reasons.append(f"AUROC on the test set is {test['auroc']:.3f}, near the 0.5 of a coin")
+    if view is not None:
+        if view.share_outside > MAX_SHARE_OUTSIDE:
+            reasons.append(f"{view.share_outside:.0%} of the hours are read outside of the series")
+        if view.tempo < MIN_TEMPO:
+            reasons.append(
+                f"the warp reads one moment: an hour of its view stands for {view.tempo:.2g} hours"
+            )
+        if not view.tempo <= MAX_TEMPO:
+            reasons.append(
+                f"the warp contracts time: an hour of its view stands for {view.tempo:.2g} hours, "
+                "more than the sampler reads"
             )
     return "; ".join(reasons) or None

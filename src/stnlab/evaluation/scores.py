@@ -5,14 +5,19 @@ from torch import Tensor
 from torchmetrics.functional.classification import multiclass_stat_scores
 
 from stnlab.data.spec import Task
+from stnlab.evaluation import clinical
 
 Scores = dict[str, float]
 
 
-def loss(task: Task, logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean loss of a batch: cross-entropy for multiclass."""
-    assert task is Task.multiclass
+def loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean cross-entropy of a batch."""
     return F.cross_entropy(logits, targets)
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """(N, 2) logits to the probability of class 1, (N,)."""
+    return logits.softmax(dim=1)[:, 1]
 
 
 def scores(task: Task, logits: Tensor, targets: Tensor) -> Scores:
@@ -23,15 +28,17 @@ def scores(task: Task, logits: Tensor, targets: Tensor) -> Scores:
         targets: (N,).
 
     Returns:
-        ``n``, ``loss`` and ``accuracy`` (in [0, 1]) for multiclass.
+        ``n`` and ``loss``; ``accuracy`` (in [0, 1]) for multiclass; for binary ``positives``,
+        ``brier`` and, where there are both classes, ``auroc`` and ``auprc``.
     """
-    assert task is Task.multiclass
+    found = {"n": len(targets), "loss": loss(logits, targets).item()}
+    if task is Task.binary:
+        y, p = targets.cpu().numpy(), probabilities(logits.double()).cpu().numpy()
+        if len(set(y.tolist())) == 1:
+            return found | {"positives": int(y.sum()), "brier": clinical.brier(y, p)}
+        return found | clinical.scores(y, p)
     counts = multiclass_stat_scores(
         logits, targets, num_classes=logits.shape[1], average="micro", validate_args=False
     )
     true_positives, *_, support = counts.tolist()
-    return {
-        "n": len(targets),
-        "loss": loss(task, logits, targets).item(),
-        "accuracy": true_positives / support,
-    }
+    return found | {"accuracy": true_positives / support}

@@ -1,32 +1,35 @@
 """What comes after the warp: features of each view, and the fully connected head."""
 
+import math
+
 from torch import Tensor, nn
 
-from stnlab.models.convolution import ConvPoolRelu
+from stnlab.models.convolution import conv_pool_relu, output_size
 from stnlab.schema import ClassifierConfig, FcnConfig
 
 
 class ConvClassifier(nn.Module):
     """Two convolutional blocks, shared by all views, then a hidden layer and the classes.
 
-    Source: SEED sections 4.1.2 and 4.2.2. Input (N, V, C, height, width), output (N, classes).
+    Source: SEED sections 4.1.2, 4.2.2 and 5.2.2. Input (N, V, C, height, width) of images or
+    (N, V, C, hours) of series, output (N, classes).
     """
 
     def __init__(
         self,
         config: ClassifierConfig,
         channels: int,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         num_views: int,
         num_classes: int,
     ) -> None:
         super().__init__()
         first, second = config.channels
-        self.block1 = ConvPoolRelu(channels, first, config.kernel_size)
-        self.block2 = ConvPoolRelu(first, second, config.kernel_size)
-        self.channel_dropout = nn.Dropout2d(config.dropout)
-        height, width = self.block2.output_size(self.block1.output_size(size))
-        self.hidden = nn.Linear(num_views * second * height * width, config.hidden)
+        self.block1 = conv_pool_relu(len(size), channels, first, config.kernel_size)
+        self.block2 = conv_pool_relu(len(size), first, second, config.kernel_size)
+        self.channel_dropout = (nn.Dropout1d if len(size) == 1 else nn.Dropout2d)(config.dropout)
+        left = math.prod(output_size(size, config.kernel_size, config.kernel_size))
+        self.hidden = nn.Linear(num_views * second * left, config.hidden)
         self.dropout = nn.Dropout(config.dropout)
         self.classes = nn.Linear(config.hidden, num_classes)
 
@@ -38,7 +41,7 @@ class ConvClassifier(nn.Module):
 
 
 class FullyConnected(nn.Module):
-    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, height, width)."""
+    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, ...)."""
 
     def __init__(self, config: FcnConfig, num_inputs: int, num_classes: int) -> None:
         super().__init__()

@@ -45,10 +45,30 @@ class ConvPoolRelu(nn.Conv2d):
         result: Tensor = _ConvPoolRelu.apply(images, self.weight, self.bias)
         return result
 
-    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of the output for an input of ``size``."""
-        kernel_height, kernel_width = self.kernel_size
-        return (size[0] - kernel_height + 1) // 2, (size[1] - kernel_width + 1) // 2
+
+class ConvPoolRelu1d(nn.Conv1d):
+    """The same block on series: (N, in, T) to (N, out, (T-k+1)//2), with the plain operators."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(in_channels, out_channels, kernel_size)
+
+    def forward(self, series: Tensor) -> Tensor:
+        return F.max_pool1d(super().forward(series), 2).relu_()
+
+
+def conv_pool_relu(
+    num_axes: int, in_channels: int, out_channels: int, kernel_size: int
+) -> "ConvPoolRelu | ConvPoolRelu1d":
+    """The block for series (1 axis) or images (2 axes)."""
+    block = ConvPoolRelu1d if num_axes == 1 else ConvPoolRelu
+    return block(in_channels, out_channels, kernel_size)
+
+
+def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
+    """What blocks of ``kernel_sizes`` leave of an input of ``size``, axis by axis."""
+    for kernel_size in kernel_sizes:
+        size = tuple((length - kernel_size + 1) // 2 for length in size)
+    return size
 
 
 class _ConvPoolRelu(torch.autograd.Function):

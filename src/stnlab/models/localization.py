@@ -1,49 +1,45 @@
-"""The network that looks at an image and predicts theta."""
+"""The network that looks at its input and predicts theta."""
+
+import math
 
 import torch
 from torch import Tensor, nn
 
-from stnlab.data.randomness import Stream, generator
-from stnlab.models.convolution import ConvPoolRelu
-from stnlab.schema import InitConfig, InitScheme, LocalizationConfig
+from stnlab.models.convolution import conv_pool_relu, output_size
+from stnlab.schema import LocalizationConfig
 
 
 class Localization(nn.Module):
     """Two times convolution, max-pool 2, ReLU; a hidden layer; one theta or several.
 
-    Source: SEED section 4.1.2. Input (N, channels, height, width), output (N, num_thetas, 2, 3).
+    Source: SEED section 4.1.2. Input (N, channels, height, width) or (N, channels, hours), output
+    (N, *theta_shape).
     """
 
     def __init__(
-        self, config: LocalizationConfig, channels: int, size: tuple[int, int], num_thetas: int
+        self,
+        config: LocalizationConfig,
+        channels: int,
+        size: tuple[int, ...],
+        theta_shape: tuple[int, ...],
     ) -> None:
         super().__init__()
         first, second = config.channels
         kernel1, kernel2 = config.kernel_sizes
-        self.block1 = ConvPoolRelu(channels, first, kernel1)
-        self.block2 = ConvPoolRelu(first, second, kernel2)
-        height, width = self.block2.output_size(self.block1.output_size(size))
-        self.hidden = nn.Linear(second * height * width, config.hidden)
-        self.theta = nn.Linear(config.hidden, num_thetas * 6)
-        self.num_thetas = num_thetas
+        self.block1 = conv_pool_relu(len(size), channels, first, kernel1)
+        self.block2 = conv_pool_relu(len(size), first, second, kernel2)
+        left = math.prod(output_size(size, kernel1, kernel2))
+        self.hidden = nn.Linear(second * left, config.hidden)
+        self.theta = nn.Linear(config.hidden, math.prod(theta_shape))
+        self.theta_shape = theta_shape
 
-    def forward(self, images: Tensor) -> Tensor:
-        features = self.block2(self.block1(images)).flatten(1)
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = self.block2(self.block1(inputs)).flatten(1)
         theta: Tensor = self.theta(self.hidden(features).relu_())
-        return theta.view(-1, self.num_thetas, 2, 3)
+        return theta.view(-1, *self.theta_shape)
 
     @torch.no_grad()
-    def initialise(self, config: InitConfig, seed: int) -> None:
-        """Set where theta starts: the last layer's weight and bias.
-
-        ``seed`` is used by the Gaussian scheme alone.
-        """
-        if config.scheme is InitScheme.torch_default:
-            return
+    def start_at(self, theta: Tensor) -> None:
+        """Predict ``theta`` (theta_shape) for every input until something is learned."""
         self.theta.weight.zero_()
-        if config.scheme is InitScheme.gaussian:
-            rng = generator(Stream.random_init, seed)
-            self.theta.bias.copy_(torch.randn(self.theta.bias.shape, generator=rng))
-        else:
-            rows = torch.tensor(config.theta)
-            self.theta.bias.view(-1, 6).copy_(rows)
+        self.theta.bias.copy_(theta.flatten())

@@ -4,10 +4,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import numpy as np
+
+from stnlab.data.mimic import patient_of
+from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published
 from stnlab.report.results import Cell, Claim, Study, metrics_of
-from stnlab.report.statistics import Paired, paired
+from stnlab.report.statistics import Interval, Paired, paired
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
@@ -53,6 +57,7 @@ class PairResult:
     without_collapsed: Paired | None  # None where no run collapsed
     published_difference: float | None
     num_planned: int  # seeds that both cells should have
+    over_patients: bool = False  # the interval is over resampled patients, not over seeds
     points: tuple[Point, ...] = ()
 
 
@@ -96,14 +101,17 @@ def _pair(
     if first is None or second is None:
         return PairResult(first_name, second_name, NOT_TESTED, paired({}, {}), None, None, 0)
     metric = claim.metric or metrics_of(first.dataset)[0].key
-    difference = paired(first.values(metric), second.values(metric))
+    if claim.kind == "patients":
+        difference = _over_patients(first, second, metric)
+    else:
+        difference = paired(first.values(metric), second.values(metric))
     points: tuple[Point, ...] = ()
     verdict = _verdict(difference)
     if claim.kind == "robustness":
         points = tuple(_points(claim, first, second, published))
         verdict = _points_verdict(points)
     without = None
-    if set(_collapsed(first, second)) & set(difference.seeds):
+    if claim.kind != "patients" and set(_collapsed(first, second)) & set(difference.seeds):
         without = paired(
             first.values(metric, with_collapsed=False), second.values(metric, with_collapsed=False)
         )
@@ -115,8 +123,37 @@ def _pair(
         without,
         _published_difference(first, second, metric, published),
         len({run.seed for run in first.runs} & {run.seed for run in second.runs}),
+        claim.kind == "patients",
         points,
     )
+
+
+def _over_patients(first: Cell, second: Cell, metric: str) -> Paired:
+    """Difference of the mean over shared seeds, with its bootstrap interval over test patients.
+
+    Nothing is told where the two were not tested on the same patients.
+    """
+    found = [
+        {
+            run.seed: predictions
+            for run in cell.complete_runs()
+            if (predictions := run.predictions(metric)) is not None
+        }
+        for cell in (first, second)
+    ]
+    seeds = tuple(sorted(found[0].keys() & found[1].keys()))
+    every = [each[seed] for each in found for seed in seeds]
+    if not every or any(each.stays != every[0].stays for each in every):
+        return Paired(())
+    ours, theirs = (np.stack([each[seed].p for seed in seeds]) for each in found)
+    test = clinical.paired_bootstrap(
+        every[0].y,
+        ours,
+        theirs,
+        "auprc" if metric.endswith("auprc") else "auroc",
+        patients=[patient_of(stay) for stay in every[0].stays],
+    )
+    return Paired(seeds, test.difference, Interval(test.low, test.high), test.p)
 
 
 def _collapsed(*cells: Cell) -> list[int]:
@@ -213,6 +250,8 @@ def _say_pairs(pairs: Sequence[PairResult]) -> Iterator[str]:
         beside = "" if published is None else f"; published {numerals.signed(published)}"
         seeds = len(difference.seeds)
         over = f"over {seeds} seeds" if seeds > 1 else "in one seed"
+        if pairs[0].over_patients:
+            over = f"in the mean of {numerals.runs(seeds)} each, over the same test patients"
         yield f"{numerals.difference(difference)} points {over}{beside}."
         without = pairs[0].without_collapsed
         if without is not None and without.difference is not None:

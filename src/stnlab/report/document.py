@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stnlab.folder import unwritable, write_atomically
+from stnlab.files import unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.markdown import Markup, code_block, render, to_html
 from stnlab.report.protocol import environment_facts, protocol_differences

@@ -5,10 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from stnlab.config.identity import flatten
-from stnlab.report.results import Run, Study
+from stnlab.report.results import CLINICAL_DATASETS, Run, Study
 
 _PAIRS = ("two_channel", "same_image")
-_CLINICAL = ("mimic", "physionet2012")
 # What SEED says, and what its public code says of the batch size; a run that differs is no replica.
 _SEED_SETTINGS = {
     "trainer.max_epochs": 10,
@@ -23,9 +22,12 @@ _SEED_SETTINGS = {
 def protocol_differences(studies: Sequence[Study]) -> list[str]:
     """Sentences on where these runs leave SEED's protocol or decide what it leaves open."""
     flats = [flatten(run.config) for study in studies for run in study.complete_runs()]
-    images = [flat for flat in flats if flat.get("dataset.name") not in _CLINICAL and flat]
+    images = [flat for flat in flats if flat and flat.get("dataset.name") not in CLINICAL_DATASETS]
+    series = [flat for flat in flats if flat.get("dataset.name") in CLINICAL_DATASETS]
     return [
         *_seeds(studies),
+        *_patients(studies),
+        *_series(series),
         *_held_out(images),
         *_pairs(images),
         *_distortion(images),
@@ -45,6 +47,55 @@ def _seeds(studies: Sequence[Study]) -> Iterator[str]:
         yield (
             f"Seeds {shown}, the same for every row, so that rows can be compared seed by seed. "
             "SEED's own seeds are not known; runs differ from its in every random draw."
+        )
+
+
+def _patients(studies: Sequence[Study]) -> Iterator[str]:
+    """How many patients there are, and how many of them died."""
+    described = []
+    for study in studies:
+        for run in study.complete_runs():
+            data = run.metrics.get("data")
+            if isinstance(data, dict) and isinstance(data.get("positives"), dict):
+                described.append(
+                    (str(data["name"]), tuple(data["n"].items()), tuple(data["positives"].items()))
+                )
+    for name, numbers, deaths in dict.fromkeys(described):
+        died = dict(deaths)
+        parts = "; ".join(
+            f"{part} {n:,} stays, {died[part]:,} deaths ({died[part] / n:.1%})"
+            for part, n in numbers
+        )
+        yield (
+            f"{name}: {parts}. The classes are as unequal in training as in the data: no stay is "
+            "weighted or drawn more often."
+        )
+
+
+def _series(flats: Sequence[dict[str, Any]]) -> Iterator[str]:
+    if not flats:
+        return
+    yield (
+        "The last epoch and the epoch of the best validation AUROC are both tested, and told "
+        "apart; training does not stop early. The test stays play no part in either choice."
+    )
+    if "ts-stn" in _values(flats, "model.name"):
+        yield (
+            "ts-stn's slope and offset are one each for all channels, masks and descriptors "
+            "included; SEED's text has two more outputs and does not say what they act on."
+        )
+    sources = _values(flats, "dataset.source")
+    if "physionet2012" in _values(flats, "dataset.name"):
+        yield (
+            "PhysioNet 2012 is no data of SEED's: its question on patients whom anyone may study, "
+            "and nothing to be compared with its numbers."
+        )
+    if "synthetic" in sources:
+        yield "The episodes are synthetic, made by a generator: nothing here is about patients."
+    if "files" in sources:
+        yield (
+            "MIMIC-III is read as the public benchmark's discretizer reads it; SEED's data was "
+            "cleaned by other hands from the same records."
         )
 
 

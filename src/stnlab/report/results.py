@@ -13,12 +13,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from stnlab.config import NOT_APPLICABLE, identity
+from stnlab.config import NOT_APPLICABLE, dataset_label, identity
 from stnlab.errors import UserError
+from stnlab.evaluation.clinical import read_predictions
+from stnlab.schema import ClaimKind
 
 SWEEP_FILE = "sweep.json"
 _MAX_REASON = 400  # characters of an error that a report shows
@@ -33,6 +37,14 @@ class RunState(Enum):
     interrupted = "interrupted"  # it has a checkpoint to go on from
     missing = "missing"  # it never got to its first checkpoint
     unreadable = "unreadable"  # its result is damaged
+
+
+class Predictions(NamedTuple):
+    """A test set's stays, their predictions (N,) in [0, 1] and outcomes (N,), 1 for a death."""
+
+    stays: list[str]
+    p: NDArray[np.float64]
+    y: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,6 +71,17 @@ class Run:
     @property
     def collapsed_reason(self) -> str:
         return str(self.metrics.get("collapsed_reason") or "no reason recorded")
+
+    def predictions(self, metric: str) -> Predictions | None:
+        """What a clinical metric was computed from; None where there is none or it is damaged."""
+        name = "predictions-best.csv" if metric.startswith("best.") else "predictions.csv"
+        file = self.path / name
+        if not file.exists():
+            return None
+        try:
+            return Predictions(*read_predictions(file))
+        except UserError:
+            return None
 
     def value(self, metric: str) -> float | None:
         """A number of ``metrics.json`` by its dotted name; None where there is none."""
@@ -152,16 +175,18 @@ DIGIT_METRICS = (
     Metric("best.test.clean.accuracy", "clean accuracy at the best validation epoch"),
 )
 CLINICAL_METRICS = (
-    Metric("test.auroc", "AUROC"),
-    Metric("test.auprc", "AUPRC"),
-    Metric("best.test.auroc", "AUROC at the best validation epoch"),
+    Metric("test.auroc", "AUROC of the last epoch"),
+    Metric("best.test.auroc", "AUROC of the best validation epoch"),
+    Metric("test.auprc", "AUPRC of the last epoch"),
+    Metric("best.test.auprc", "AUPRC of the best validation epoch"),
+    Metric("test.brier", "Brier score, × 100, of the last epoch"),
 )
-_CLINICAL_DATASETS = ("mimic", "physionet2012")
+CLINICAL_DATASETS = ("mimic", "mimic-synthetic", "physionet2012")
 
 
 def metrics_of(dataset: str) -> tuple[Metric, ...]:
     """The metrics that a dataset's table shows, the main one first."""
-    return CLINICAL_METRICS if dataset in _CLINICAL_DATASETS else DIGIT_METRICS
+    return CLINICAL_METRICS if dataset in CLINICAL_DATASETS else DIGIT_METRICS
 
 
 # --- reading
@@ -223,8 +248,9 @@ def _check_plan(plan: Any) -> None:
         if not all(type(seed) is int and seed >= 0 for seed in _list(cell["seeds"], "seeds")):
             raise TypeError("cells: 'seeds' are not whole numbers from 0")
     for claim in _list(plan.get("claims", []), "claims"):
-        if claim["kind"] not in ("paired", "robustness"):
-            raise ValueError(f"claims: kind is '{claim['kind']}'; allowed: paired, robustness")
+        kinds = [kind.name for kind in ClaimKind]
+        if claim["kind"] not in kinds:
+            raise ValueError(f"claims: kind is '{claim['kind']}'; allowed: {', '.join(kinds)}")
         for pair in _list(claim["pairs"], "pairs"):
             if not (isinstance(pair, list) and [type(name) for name in pair] == [str, str]):
                 raise TypeError("claims: 'pairs' are not pairs of cells")
@@ -316,11 +342,16 @@ def _describe(name: str, config: dict[str, Any], dataset: str | None) -> dict[st
 
     return {
         "cell": name,
-        "dataset": value("dataset", "name") if config else dataset or UNKNOWN,
+        "dataset": _dataset(config) if config else dataset or UNKNOWN,
         "model": value("model", "name") if config else name,
         "init": value("init", "name"),
         "padding": value("padding", "mode"),
     }
+
+
+def _dataset(config: dict[str, Any]) -> str:
+    label = dataset_label(config)
+    return UNKNOWN if label == "None" else label
 
 
 def _read_run(

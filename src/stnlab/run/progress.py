@@ -10,13 +10,14 @@ from pytorch_lightning.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stnlab.evaluation import headline
 from stnlab.task import Classification
 
 _REFRESH_SECONDS = 0.25
 
 
 class ProgressReport(Checkpoint):
-    """One bar for the whole run with epoch, loss, accuracy and time left; or a line an epoch.
+    """One bar for the whole run with epoch, loss, headline score and time left; or a line an epoch.
 
     A Checkpoint because Lightning calls those after the module's own hooks, when the epoch's
     scores are known.
@@ -86,7 +87,7 @@ class ProgressReport(Checkpoint):
             return
         found = pl_module.epoch_scores
         shown = "  ".join(
-            f"{part} loss {scores['loss']:.4f} accuracy {scores['accuracy']:.2%}"
+            f"{part} loss {scores['loss']:.4f} {headline.say(scores)}"
             for part, scores in sorted(found.items())
         )
         epoch, epochs = trainer.current_epoch + 1, trainer.max_epochs or 0
@@ -100,7 +101,7 @@ class ProgressReport(Checkpoint):
         else:
             self._bar.console.print(line)
             if "val" in found:
-                self._bar.update(self._task, scores=f"val {found['val']['accuracy']:.2%}")
+                self._bar.update(self._task, scores=f"val {headline.say(found['val'])}")
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._stop()

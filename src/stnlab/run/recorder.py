@@ -12,7 +12,8 @@ from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loops.progress import _ProcessedTracker
 
 from stnlab.errors import UserError
-from stnlab.folder import RunFolder, write_atomically
+from stnlab.files import write_atomically
+from stnlab.folder import RunFolder
 from stnlab.task import Classification
 
 Row = dict[str, float]
@@ -26,16 +27,19 @@ class Recorder(Checkpoint):
     gives the same numbers as never having stopped.
     """
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, measure: str) -> None:
+        """``measure`` is the validation score that tells which epoch is best; higher is better."""
         self.folder = folder
+        self.measure = measure
         self.history: list[Row] = []
         self._epoch_began = 0.0
 
     @property
     def best(self) -> Row | None:
-        """The row of the best validation accuracy, the earliest of equals; None unvalidated."""
-        validated = [row for row in self.history if "val_accuracy" in row]
-        return max(validated, key=lambda row: row["val_accuracy"], default=None)
+        """The row of the best validation score, the earliest of equals; None unvalidated."""
+        column = f"val_{self.measure}"
+        validated = [row for row in self.history if column in row]
+        return max(validated, key=lambda row: row[column], default=None)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_began = time.perf_counter()
@@ -107,7 +111,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def _as_csv(rows: list[Row]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    columns = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -8,19 +9,16 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
+from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
-from stnlab.models.transformer import SpatialTransformer
-from stnlab.report.panels import warp_panel
+from stnlab.models import Transformer
+from stnlab.models.transformer import DETERMINANT, SHARE_OUTSIDE
 from stnlab.task import Classification
-from stnlab.warp.affine import determinant, share_outside
 
-_THETA_NAMES = ("theta11", "theta12", "theta13", "theta21", "theta22", "theta23")
-_EXAMPLES_A_ROW = 6
-_LAYOUT = {
-    "training": {
-        name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in ("accuracy", "loss")
-    }
-}
+# What a histogram is drawn of; of these the mean is drawn, too.
+_MEANS = (SHARE_OUTSIDE, DETERMINANT)
+# Given the transformer and the writer, add what examples look like before and after the warp.
+AddPanel = Callable[[Transformer, SummaryWriter, int], None]
 
 
 class TensorBoardReport(Checkpoint):
@@ -30,10 +28,10 @@ class TensorBoardReport(Checkpoint):
     scores are known. The step is the number of optimizer steps.
     """
 
-    def __init__(self, folder: RunFolder, examples: Tensor, log_every_n_steps: int) -> None:
-        """``examples`` (N, C, H, W) are the inputs whose warps are shown after every epoch."""
+    def __init__(self, folder: RunFolder, add_panel: AddPanel, log_every_n_steps: int) -> None:
+        """``add_panel`` shows examples before and after the warp, after every epoch."""
         self.folder = folder
-        self.examples = examples
+        self.add_panel = add_panel
         self.log_every_n_steps = log_every_n_steps
         self._next_step_to_log = 0
         self._writer: SummaryWriter | None = None
@@ -48,7 +46,10 @@ class TensorBoardReport(Checkpoint):
         # What an interrupted run wrote after its last checkpoint is purged.
         purge_step = trainer.global_step + 1 if trainer.global_step else None
         self._writer = SummaryWriter(str(self.folder.path), purge_step=purge_step)
-        self.writer.add_custom_scalars(_LAYOUT)
+        assert isinstance(pl_module, Classification)
+        shown = ("loss", headline.measure(pl_module.spec.task))
+        charts = {name: ["Multiline", [f"{name}/train", f"{name}/val"]] for name in shown}
+        self.writer.add_custom_scalars({"training": charts})
 
     def on_train_batch_end(
         self,
@@ -68,37 +69,25 @@ class TensorBoardReport(Checkpoint):
         assert isinstance(pl_module, Classification)
         step = trainer.global_step
         for part, found in pl_module.epoch_scores.items():
-            for name in ("loss", "accuracy"):
+            shown = {"loss", headline.measure(pl_module.spec.task)} & found.keys()
+            for name in sorted(shown):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            self._add_panel(transformer, step)
+            self.add_panel(transformer, self.writer, step)
             if (
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None
             ):
-                self._add_theta(transformer, pl_module.val_predictions.theta, step)
+                self._add_theta(transformer, pl_module.val_predictions.theta.float(), step)
         self.writer.flush()
 
-    def _add_panel(self, transformer: SpatialTransformer, step: int) -> None:
-        like = next(transformer.parameters())  # its device, and its precision
-        views = transformer(self.examples.to(like)).views.float().cpu()
-        panel = warp_panel(self.examples.cpu(), views, _EXAMPLES_A_ROW)
-        enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
-        self.writer.add_image("digits/before above, after below", enlarged, step, dataformats="HW")
-
-    def _add_theta(self, transformer: SpatialTransformer, theta: Tensor, step: int) -> None:
-        """``theta`` (N, V, 2, 3) over the validation set."""
-        for view in range(theta.shape[1]):
-            of_view = theta[:, view].float()
-            prefix = "theta" if theta.shape[1] == 1 else f"theta of view {view}"
-            for name, values in zip(_THETA_NAMES, of_view.flatten(1).unbind(1), strict=True):
-                self.writer.add_histogram(f"{prefix}/{name}", values, step)
-            outside = share_outside(of_view, transformer.view_size, transformer.align_corners)
-            self.writer.add_scalar(f"{prefix}/share outside", outside.mean(), step)
-            self.writer.add_histogram(f"{prefix}/share outside", outside, step)
-            self.writer.add_scalar(f"{prefix}/determinant", determinant(of_view).mean(), step)
-            self.writer.add_histogram(f"{prefix}/determinant", determinant(of_view), step)
+    def _add_theta(self, transformer: Transformer, theta: Tensor, step: int) -> None:
+        """``theta`` (N, ...) over the validation set."""
+        for name, values in transformer.describe(theta).items():
+            self.writer.add_histogram(name, values, step)
+            if name.endswith(_MEANS):
+                self.writer.add_scalar(name, values.mean(), step)
 
     def finish(
         self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int

@@ -58,7 +58,7 @@ class StudyPlan(NamedTuple):
             init, padding = transformer_start(run.config)
             row = {
                 "cell": run.cell,
-                "dataset": run.config.dataset.name,
+                "dataset": configs.dataset_label(configs.to_plain(run.config)),
                 "model": run.config.model.name,
                 "init": init,
                 "padding": padding,
@@ -73,7 +73,12 @@ class StudyPlan(NamedTuple):
             "source": study.source if study else "",
             "cells": list(cells.values()),
             "claims": [
-                {"text": claim.text, "kind": claim.kind.name, "pairs": claim.pairs}
+                {
+                    "text": claim.text,
+                    "kind": claim.kind.name,
+                    "pairs": claim.pairs,
+                    **({"metric": claim.metric} if claim.metric else {}),
+                }
                 for claim in (study.claims if study else [])
             ],
         }

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from stnlab.evaluation import headline
 from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
 
 _TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
@@ -102,7 +103,7 @@ class SweepProgress:
         table = Table(box=None, pad_edge=False)
         for column in ("study", "cell"):
             table.add_column(column)
-        for column in ("seed", "epoch", "val accuracy", "time left"):
+        for column in ("seed", "epoch", "validation", "time left"):
             table.add_column(column, justify="right")
         standings = self._standings
         for each in standings:
@@ -114,7 +115,7 @@ class SweepProgress:
                     each.run.cell,
                     str(config.seed),
                     f"{len(each.history)}/{config.trainer.max_epochs}",
-                    _val_accuracy(each),
+                    _validation(each),
                     "" if own is None else clock(own),
                 )
         self._bar.update(
@@ -123,10 +124,8 @@ class SweepProgress:
         return Group(table, self._bar)
 
 
-def _val_accuracy(standing: Standing) -> str:
-    if not standing.history or "val_accuracy" not in standing.history[-1]:
-        return ""
-    return f"{standing.history[-1]['val_accuracy']:.2%}"
+def _validation(standing: Standing) -> str:
+    return headline.say(standing.history[-1], prefix="val_") if standing.history else ""
 
 
 def _result(standing: Standing) -> str:
@@ -134,7 +133,7 @@ def _result(standing: Standing) -> str:
         metrics = standing.metrics
         collapsed = f", collapsed: {metrics['collapsed_reason']}" if metrics["collapsed"] else ""
         took = clock(sum(metrics["seconds"].values()))
-        return f": {metrics['test']['clean']['accuracy']:.2%} on clean digits, {took}{collapsed}"
+        return f": {headline.say_result(metrics)}, {took}{collapsed}"
     if standing.message:
         return f": {standing.message.splitlines()[-1]}"
     return ""

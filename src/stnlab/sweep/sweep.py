@@ -13,7 +13,7 @@ from rich.table import Table
 
 from stnlab.config import SweepConfig
 from stnlab.errors import UserError
-from stnlab.folder import unwritable, write_atomically
+from stnlab.files import unwritable, write_atomically
 from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
 from stnlab.sweep.progress import SweepProgress, clock

@@ -1,0 +1,83 @@
+"""What a kind of data adds to a run: its batches, its test, its figures."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from stnlab.config import cell, dataset_label, to_plain
+from stnlab.data.batches import BatchSource
+from stnlab.folder import RunFolder
+from stnlab.models import Network, Transformer
+from stnlab.schema import ExperimentConfig
+from stnlab.task import Predictions
+
+Predict = Callable[[Sequence[BatchSource]], list[Predictions]]
+
+
+class Experiment(ABC):
+    """The data of one run, read and ready."""
+
+    # Test batches are larger than training's: nothing is learned from them, only their size costs.
+    TEST_BATCH_SIZE = 250
+
+    def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
+        self.config = config
+        self.folder = folder
+
+    @property
+    @abstractmethod
+    def has_validation(self) -> bool:
+        """Whether anything is held out to choose an epoch by."""
+
+    @property
+    @abstractmethod
+    def data(self) -> dict[str, Any]:
+        """What ``metrics.json`` says of the data: name, sha256, and more."""
+
+    @abstractmethod
+    def place_on(self, device: torch.device) -> None:
+        """Move the data to the run's device."""
+
+    @abstractmethod
+    def train_batches(self) -> BatchSource:
+        """The training batches; their randomness is keyed by the run's seed."""
+
+    @abstractmethod
+    def val_batches(self) -> BatchSource:
+        """The validation batches."""
+
+    @abstractmethod
+    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
+        """Show TensorBoard examples before and after the warp."""
+
+    @abstractmethod
+    def test_batches(self) -> list[BatchSource]:
+        """What the network is scored on."""
+
+    @abstractmethod
+    def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
+        """``test`` of ``metrics.json``, from the predictions for :meth:`test_batches`."""
+
+    @abstractmethod
+    def diagnosis(
+        self, network: Network, test: dict[str, Any], predictions: list[Predictions]
+    ) -> dict[str, Any]:
+        """``collapsed``, its reason, and what else ``metrics.json`` says of the last epoch."""
+
+    @abstractmethod
+    def write(
+        self,
+        network: Network,
+        last: list[Predictions],
+        best: list[Predictions],
+        predict: Predict,
+    ) -> None:
+        """Figures and tables of the run: of the last epoch's network, and the best's."""
+
+    def title(self) -> str:
+        """What a figure is of."""
+        dataset = dataset_label(to_plain(self.config))
+        return f"{dataset}, {cell(self.config)}, seed {self.config.seed}"

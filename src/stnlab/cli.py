@@ -12,7 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from stnlab.config.composition import CONF_DIR, explain, from_hydra, wants_stack_trace
 from stnlab.errors import UserError
+from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
+_SAME_COMMAND = "The same command begins, or goes on from the last epoch that has ended."
 _TRAIN_HELP = """\
 train.py: fit, validate and test one run, and leave a complete run folder.
 
@@ -101,16 +103,21 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
-    composed = False
+    composed, stopped = False, None
 
     def run(config: DictConfig) -> None:
-        nonlocal composed
+        nonlocal composed, stopped
         composed = True
-        job(config)
+        try:
+            job(config)
+        except StoppedError as error:
+            stopped = error
+            raise error.by from error  # after a mere Exception, --multirun goes on with its next
 
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
-        command(run)()
+        with stoppable():
+            command(run)()
     except UserError as error:
         if traces:
             raise
@@ -119,8 +126,8 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
         if traces or composed:  # past the config, such an error is a defect and shows where it is
             raise
         return _tell(explain(error))
-    except KeyboardInterrupt:
-        return _tell(UserError("stopped before training began."))
+    except (KeyboardInterrupt, TerminatedError) as stop:
+        return _tell(stopped or StoppedError(f"stopped. {_SAME_COMMAND}", stop))
     return 0
 
 

@@ -1,10 +1,14 @@
 """The run folder: what lies in it, and who may write there.
 
-``metrics.json`` appears last and in one step, so a folder that has it is complete.
+``metrics.json`` appears last and in one step, so a folder that has it is complete. Just before it
+comes ``checksums.sha256``, as ``sha256sum`` writes it, over the results and the config. Runs of
+before there were checksums have none, and are read as they are.
 """
 
 import contextlib
+import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from enum import Enum
@@ -16,9 +20,10 @@ from filelock import FileLock, Timeout
 
 from stnlab.config import differing_keys, identity
 from stnlab.errors import UserError
-from stnlab.files import unwritable, write_atomically
+from stnlab.files import read_yaml, unwritable, write_atomically
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
+_CHECKSUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
 class State(Enum):
@@ -49,10 +54,12 @@ class RunFolder:
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
         self.theta = path / "theta.csv"
+        self.checksums = path / "checksums.sha256"
         self.error = path / "error.txt"
         self.figures = path / "figures"
-        self.last_checkpoint = path / "checkpoints" / "last.ckpt"
-        self.best_checkpoint = path / "checkpoints" / "best.ckpt"
+        self.checkpoints = path / "checkpoints"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.best_checkpoint = self.checkpoints / "best.ckpt"
         self._lock = path.parent / f".{path.name}.lock"
 
     @contextlib.contextmanager
@@ -114,6 +121,8 @@ class RunFolder:
             if state is State.fresh:
                 for stale in self.path.glob("events.out.tfevents.*"):
                     stale.unlink()
+                if self.checkpoints.exists():  # a best one without a last one
+                    shutil.rmtree(self.checkpoints)
             write_atomically(self.config, yaml.safe_dump(plain_config, sort_keys=False))
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -123,15 +132,18 @@ class RunFolder:
         """What stands in the folder for a run of that config, and the keys that differ.
 
         Raises:
-            UserError: the folder's config is damaged.
+            UserError: the folder's config is damaged, or a complete run's results.
         """
-        has_work = self.metrics.exists() or self.last_checkpoint.exists()
-        if not has_work:
+        is_complete = self.metrics.exists()
+        if not (is_complete or self.last_checkpoint.exists()):
             return State.fresh, []
+        if is_complete:
+            self.read_metrics()
+            self.require_undamaged()
         differences = differing_keys(identity(self._read_config()), identity(plain_config))
         if differences:
             return State.other_config, differences
-        return (State.complete if self.metrics.exists() else State.interrupted), []
+        return (State.complete if is_complete else State.interrupted), []
 
     def holds_another(self, differences: list[Difference]) -> UserError:
         """What to say where a run of another config is in the way."""
@@ -148,12 +160,76 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         write_atomically(self.error, text.rstrip() + "\n")
 
+    def finish(self, metrics: dict[str, Any]) -> None:
+        """Write ``metrics.json``, with which the run is complete, after the checksums."""
+        text = json.dumps(metrics, indent=2) + "\n"
+        sums = {file.name: _sha256(file.read_bytes()) for file in self._results if file.exists()}
+        sums[self.metrics.name] = _sha256(text.encode())
+        lines = [f"{digest}  {name}\n" for name, digest in sums.items()]
+        write_atomically(self.checksums, "".join(lines))
+        write_atomically(self.metrics, text)
+
+    @property
+    def _results(self) -> tuple[Path, ...]:
+        """The files beside ``metrics.json`` that have a checksum, where they exist."""
+        return (
+            self.config,
+            self.history,
+            self.robustness,
+            self.predictions,
+            self.best_predictions,
+            self.theta,
+        )
+
+    def damage(self) -> dict[str, str]:
+        """What is wrong with the files of a complete run, by their names: against its checksums.
+
+        A run of before there were checksums has nothing to be held against.
+        """
+        try:
+            lines = self.checksums.read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as error:
+            return {self.checksums.name: f"cannot be read ({error})"}
+        matches = [_CHECKSUM.fullmatch(line) for line in lines]
+        sums = {match[2]: match[1] for match in matches if match}
+        known = {file.name for file in self._results} | {self.metrics.name}
+        if not (
+            len(sums) == len(lines)
+            and {self.config.name, self.metrics.name} <= sums.keys() <= known
+            and {file.name for file in self._results if file.exists()} <= sums.keys()
+        ):
+            return {self.checksums.name: "is damaged"}
+        found = {name: self._wrong_with(name, digest) for name, digest in sums.items()}
+        return {name: wrong for name, wrong in found.items() if wrong}
+
+    def _wrong_with(self, name: str, digest: str) -> str:
+        try:
+            found = _sha256((self.path / name).read_bytes())
+        except FileNotFoundError:
+            return ""  # not kept; who needs it, says so
+        except OSError as error:
+            return f"cannot be read ({error.strerror})"
+        return "" if found == digest else f"does not match its sum in {self.checksums.name}"
+
+    def require_undamaged(self) -> None:
+        """Refuse a complete run whose files are not those that it left.
+
+        Raises:
+            UserError: naming the first file that differs.
+        """
+        for name, wrong in self.damage().items():
+            raise UserError(
+                f"{self.path / name} {wrong}: it was damaged or edited after the run. "
+                f"{self._remedy()} Where the change is meant, delete {self.checksums}."
+            )
+
     def _read_config(self) -> dict[str, Any]:
         try:
-            found = yaml.safe_load(self.config.read_text())
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{self.config} cannot be read ({reason}). {self._remedy()}") from error
+            found = read_yaml(self.config)
+        except ValueError as error:
+            raise UserError(f"{self.config} cannot be read ({error}). {self._remedy()}") from error
         if not isinstance(found, dict):
             raise UserError(f"{self.config} is not a config. {self._remedy()}")
         return found
@@ -165,12 +241,31 @@ class RunFolder:
             UserError: the file is damaged.
         """
         try:
-            metrics = json.loads(self.metrics.read_text())
-        except (OSError, ValueError) as error:
+            metrics = json.loads(self.metrics.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{self.metrics} cannot be read ({error}). {self._remedy()}") from error
-        if not isinstance(metrics, dict) or "status" not in metrics:
+        if not _is_result(metrics):
             raise UserError(f"{self.metrics} is not a run's result. {self._remedy()}")
+        assert isinstance(metrics, dict)
         return metrics
 
     def _remedy(self) -> str:
         return f"Move {self.path} away, or give this run another place with name=… ."
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _is_result(metrics: Any) -> bool:
+    """Whether ``metrics`` has what is read of every run."""
+    if not (isinstance(metrics, dict) and metrics.get("status") == "complete"):
+        return False
+    best, seconds = metrics.get("best"), metrics.get("seconds")
+    return (
+        isinstance(metrics.get("test"), dict)
+        and isinstance(best, dict)
+        and isinstance(best.get("test"), dict)
+        and isinstance(seconds, dict)
+        and all(isinstance(each, int | float) for each in seconds.values())
+    )

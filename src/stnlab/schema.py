@@ -199,6 +199,14 @@ class LogisticConfig(ModelConfig):
 
 
 @dataclass
+class TimeInRangeConfig(ModelConfig):
+    knots: list[float] = MISSING  # where the ranges of a standardised value end, rising
+    hidden: int = MISSING
+    input_dropout: float = MISSING
+    dropout: float = MISSING
+
+
+@dataclass
 class InitConfig:
     name: str = MISSING
     scheme: InitScheme = MISSING
@@ -314,6 +322,7 @@ SCHEMAS: dict[str, Any] = {
     "ts_stn": TsStnConfig,
     "lstm": LstmConfig,
     "logistic": LogisticConfig,
+    "time_in_range": TimeInRangeConfig,
 }
 
 

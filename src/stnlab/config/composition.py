@@ -19,11 +19,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from stnlab import schema
+from stnlab.config.trust import require_plain_files
 from stnlab.config.validation import validate, validate_sweep
 from stnlab.errors import UserError, did_you_mean
 
 PROJECT_DIR = Path(__file__).resolve().parents[3]
 CONF_DIR = PROJECT_DIR / "conf"
+
+# What Hydra and OmegaConf raise for overrides and files that make no config; the last two for
+# ~a.list.0, and for brackets in hundreds of brackets.
+NOT_COMPOSED = (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError)
 
 schema.register()
 
@@ -53,6 +58,8 @@ def compose_study(name: str) -> schema.StudyConfig:
 def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> DictConfig:
     # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
     is_ready = GlobalHydra.instance().is_initialized()
+    if not is_ready:
+        require_plain_files(conf_dir)
     try:
         with (
             nullcontext()
@@ -60,7 +67,7 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
             else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
         ):
             return hydra.compose(config_name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
+    except NOT_COMPOSED as error:
         raise explain(error) from error
 
 
@@ -93,8 +100,9 @@ def _typed(composed: DictConfig) -> Any:
         for key, parent in _unknown_keys(composed):
             raise _unknown_key(key, parent)
         for key in sorted(OmegaConf.missing_keys(composed)):
-            folder = key.split(".")[0]
-            raise UserError(f"'{key}' has no value. Set it, or choose a file of conf/{folder}/.")
+            group = key.split(".")[0]
+            choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
+            raise UserError(f"'{key}' has no value. Set it{choose}.")
         return OmegaConf.to_object(composed)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
         raise explain(error) from error
@@ -119,6 +127,12 @@ def explain(error: BaseException) -> UserError:
         return _unknown_option(str(error))
     if "Config group override must be a string" in str(error):
         return UserError("a config group takes the name of one of its files, as in dataset=rot90.")
+    if isinstance(error, RecursionError):
+        return UserError("cannot read the overrides: one is nested too deeply.")
+    if "sys.set_int_max_str_digits" in str(error):
+        return UserError("cannot read the overrides: one has a number of thousands of digits.")
+    if not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
+        return UserError(f"cannot apply the overrides ({error}). Give a list as a whole, as [1,2].")
     lines = [line for line in str(error).splitlines() if line and "https://" not in line]
     if isinstance(error, OverrideParseException):
         return UserError(
@@ -134,7 +148,8 @@ def _unknown_option(message: str) -> UserError:
     listing = message.split("Config search path", maxsplit=1)[0]
     options = re.findall(r"^\t(\S+)$", listing, re.MULTILINE)
     if not found or not options:
-        return UserError(message.splitlines()[0] + ".")
+        first = message.splitlines()[0].rstrip(".")
+        return UserError(f"{first}. A config group takes the name of one of its files.")
     group, option = found[1], found[2]
     if group == "hydra/launcher":
         return UserError(

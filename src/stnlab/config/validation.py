@@ -5,7 +5,9 @@ Nothing is loaded before a config has passed here.
 
 import math
 import re
+from itertools import pairwise
 
+from stnlab.config.trust import require_plain_study
 from stnlab.data.spec import ImageSpec, SeriesSpec, dataset_spec
 from stnlab.errors import UserError, did_you_mean
 from stnlab.schema import (
@@ -23,14 +25,25 @@ from stnlab.schema import (
     SeriesConfig,
     StnConfig,
     SweepConfig,
+    TimeInRangeConfig,
     TsStnConfig,
 )
 
 NUM_TRAIN_IMAGES = 60_000
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
+PROFILERS = ("simple", "advanced", "pytorch", "xla")
 THETA_SIZE = 6
 _NUM_STAYS_OF_SET_A = 4_000
+_MAX_FLOAT32 = 3.4e38
+# Far above what can be of use, and below what overflows in a library.
+_MAX_WIDTH = 65_536
+_MAX_COUNT = 1_000_000_000
+_MAX_EPOCHS = 1_000_000
+_MAX_THREADS = 1024
+_MAX_LAYERS = 100
+_MAX_SYNTHETIC = 200_000  # episodes of a part; each has 15 kB
+_MAX_SHOWN = 200  # characters of a value in a message
 
 
 def validate(config: ExperimentConfig) -> None:
@@ -59,24 +72,29 @@ def validate_sweep(config: SweepConfig) -> None:
         seeds,
         "different seeds of 0 to 4294967295, as in seeds=[0,1,2,3,4]",
     )
+    _require_place(config)
+    if config.study is not None:
+        _require_folder_name("study.name", config.study.name)
+        require_plain_study(config.study)
 
 
 def _require(condition: bool, key: str, found: object, allowed: str, remedy: str = "") -> None:
     if not condition:
-        shown = f"'{found}'" if isinstance(found, str) else found
+        shown = f"'{found}'" if isinstance(found, str) else str(found)
+        shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
         raise UserError(f"{key} is {shown}; allowed: {allowed}.{' ' + remedy if remedy else ''}")
+
+
+def _require_count(key: str, found: int, at_most: int) -> None:
+    _require(1 <= found <= at_most, key, found, f"1 or more, at most {at_most}")
 
 
 def _validate_run(config: ExperimentConfig) -> None:
     trainer, optimizer = config.trainer, config.optimizer
     _require(0 <= config.seed < 2**32, "seed", config.seed, "0 to 4294967295")
-    _require(config.num_threads >= 1, "num_threads", config.num_threads, "1 or more")
-    if config.name is not None:
-        _require_folder_name("name", config.name)
-    if config.cell is not None:
-        _require_folder_name("cell", config.cell)
-    _require(config.output_dir.strip() != "", "output_dir", config.output_dir, "a folder")
-    _require(trainer.max_epochs >= 1, "trainer.max_epochs", trainer.max_epochs, "1 or more")
+    _require_count("num_threads", config.num_threads, _MAX_THREADS)
+    _require_place(config)
+    _require_count("trainer.max_epochs", trainer.max_epochs, _MAX_EPOCHS)
     _require(
         trainer.devices == 1,
         "trainer.devices",
@@ -99,12 +117,14 @@ def _validate_run(config: ExperimentConfig) -> None:
         limit = getattr(trainer, key)
         allowed = "a share in (0, 1] or a number of batches of 1 or more"
         is_share = isinstance(limit, float)
-        _require(0 < limit <= 1 if is_share else limit >= 1, f"trainer.{key}", limit, allowed)
+        is_allowed = 0 < limit <= 1 if is_share else 1 <= limit <= _MAX_COUNT
+        _require(is_allowed, f"trainer.{key}", limit, allowed)
+    _require_count("trainer.log_every_n_steps", trainer.log_every_n_steps, _MAX_COUNT)
     _require(
-        trainer.log_every_n_steps >= 1,
-        "trainer.log_every_n_steps",
-        trainer.log_every_n_steps,
-        "1 or more",
+        trainer.profiler is None or trainer.profiler.lower() in PROFILERS,
+        "trainer.profiler",
+        trainer.profiler,
+        f"null, {', '.join(PROFILERS)}",
     )
     _require(
         math.isfinite(optimizer.lr) and optimizer.lr > 0, "optimizer.lr", optimizer.lr, "above 0"
@@ -115,18 +135,39 @@ def _validate_run(config: ExperimentConfig) -> None:
         list(optimizer.betas),
         "two numbers in [0, 1)",
     )
-    _require(optimizer.eps > 0, "optimizer.eps", optimizer.eps, "above 0")
+    _require(0 < optimizer.eps < math.inf, "optimizer.eps", optimizer.eps, "above 0")
     _require(
-        optimizer.weight_decay >= 0, "optimizer.weight_decay", optimizer.weight_decay, "0 or more"
+        0 <= optimizer.weight_decay < math.inf,
+        "optimizer.weight_decay",
+        optimizer.weight_decay,
+        "0 or more",
     )
+
+
+def _require_place(config: ExperimentConfig) -> None:
+    """The keys that make a folder of a run or a sweep."""
+    if config.name is not None:
+        _require_folder_name("name", config.name)
+    if config.cell is not None:
+        _require_folder_name("cell", config.cell)
+    _require(config.output_dir.strip() != "", "output_dir", config.output_dir, "a folder")
+    _require_path("output_dir", config.output_dir)
+
+
+def _require_path(key: str, value: str) -> None:
+    is_one = "\0" not in value and value == value.encode(errors="replace").decode()
+    _require(is_one, key, value, "a path that the system can have")
 
 
 def _require_folder_name(key: str, value: str) -> None:
     _require(
-        re.fullmatch(r"[^/\\\0]{1,200}", value) is not None and value.strip(". ") != "",
+        re.fullmatch(r"[^/\\]+", value) is not None
+        and value.strip(". ") != ""
+        and value.isprintable()
+        and len(value.encode()) <= 200,
         key,
         value,
-        "a folder's name, without '/' or '\\', at most 200 characters",
+        "a folder's name, printable, without '/' or '\\', at most 200 bytes",
     )
 
 
@@ -137,7 +178,9 @@ def _require_one_of(key: str, value: str, allowed: tuple[str, ...]) -> None:
 def _validate_dataset(config: ExperimentConfig) -> None:
     dataset, distortion = config.dataset, config.distortion
     _require_folder_name("dataset.name", dataset.name)
-    _require(dataset.batch_size >= 1, "dataset.batch_size", dataset.batch_size, "1 or more")
+    if dataset.root is not None:
+        _require_path("dataset.root", dataset.root)
+    _require_count("dataset.batch_size", dataset.batch_size, _MAX_COUNT)
     if isinstance(dataset, DigitsConfig):
         _require(
             0 <= dataset.val_size <= NUM_TRAIN_IMAGES - 2,
@@ -211,7 +254,12 @@ def _validate_series(dataset: SeriesConfig) -> None:
     if isinstance(dataset, MimicConfig):
         for key in ("num_train", "num_val", "num_test"):
             found = getattr(dataset, key)
-            _require(found >= 2, f"dataset.{key}", found, "2 or more: a death and a survivor")
+            _require(
+                2 <= found <= _MAX_SYNTHETIC,
+                f"dataset.{key}",
+                found,
+                f"2 or more, a death and a survivor; at most {_MAX_SYNTHETIC}",
+            )
         _require(
             0 < dataset.mortality < 1,
             "dataset.mortality",
@@ -234,16 +282,17 @@ def _validate_model(config: ExperimentConfig) -> None:
         )
     if isinstance(model, FcnConfig):
         _require(
-            len(model.hidden) >= 1 and min(model.hidden) >= 1,
+            1 <= len(model.hidden) <= _MAX_LAYERS
+            and 1 <= min(model.hidden) <= max(model.hidden) <= _MAX_WIDTH,
             "model.hidden",
             list(model.hidden),
-            "one width of 1 or more for each layer",
+            f"one width of 1 or more for each layer, at most {_MAX_WIDTH}",
         )
         _require_dropout("model.dropout", model.dropout)
     if isinstance(model, CnnConfig):
         classifier = model.classifier
         _require_layers("model.classifier", classifier.channels, [classifier.kernel_size] * 2)
-        _require(classifier.hidden >= 1, "model.classifier.hidden", classifier.hidden, "1 or more")
+        _require_count("model.classifier.hidden", classifier.hidden, _MAX_WIDTH)
         _require_dropout("model.classifier.dropout", classifier.dropout)
         size = spec.size
         if isinstance(model, MultiStnConfig) and isinstance(spec, ImageSpec):
@@ -252,9 +301,7 @@ def _validate_model(config: ExperimentConfig) -> None:
     if isinstance(model, StnConfig):
         localization = model.localization
         _require_layers("model.localization", localization.channels, localization.kernel_sizes)
-        _require(
-            localization.hidden >= 1, "model.localization.hidden", localization.hidden, "1 or more"
-        )
+        _require_count("model.localization.hidden", localization.hidden, _MAX_WIDTH)
         rate = localization.lr
         _require(
             rate is None or (math.isfinite(rate) and rate > 0),
@@ -263,17 +310,34 @@ def _validate_model(config: ExperimentConfig) -> None:
             "null (as optimizer.lr) or above 0",
         )
         _require_fit("model.localization.kernel_sizes", localization.kernel_sizes, spec.size)
+    if isinstance(model, TimeInRangeConfig):
+        _validate_time_in_range(model)
     if isinstance(model, LstmConfig):
-        _require(model.hidden >= 1, "model.hidden", model.hidden, "1 or more")
-        _require(model.num_layers >= 1, "model.num_layers", model.num_layers, "1 or more")
+        _require_count("model.hidden", model.hidden, _MAX_WIDTH)
+        _require_count("model.num_layers", model.num_layers, _MAX_LAYERS)
         _require_dropout("model.dropout", model.dropout)
+
+
+def _validate_time_in_range(model: TimeInRangeConfig) -> None:
+    knots = list(model.knots)
+    rising = all(low < high for low, high in pairwise(knots))
+    _require(
+        len(knots) >= 2 and rising and all(map(math.isfinite, knots)),
+        "model.knots",
+        knots,
+        "two or more finite numbers, each above the one before",
+    )
+    _require_count("model.hidden", model.hidden, _MAX_WIDTH)
+    _require_dropout("model.input_dropout", model.input_dropout)
+    _require_dropout("model.dropout", model.dropout)
 
 
 def _require_kind(config: ExperimentConfig) -> None:
     """Models of series go with series, models of images with images."""
     model, dataset = config.model, config.dataset
     is_series = isinstance(dataset, SeriesConfig)
-    if isinstance(model, TsStnConfig | LstmConfig | LogisticConfig) and not is_series:
+    needs_series = TsStnConfig | LstmConfig | LogisticConfig | TimeInRangeConfig
+    if isinstance(model, needs_series) and not is_series:
         raise UserError(
             f"model={model.name} does not go with dataset={dataset.name}: it reads series of time, "
             "and these are images. Use model=stn or model=cnn, or a clinical dataset "
@@ -292,10 +356,10 @@ def _require_dropout(key: str, value: float) -> None:
 
 def _require_layers(key: str, channels: list[int], kernel_sizes: list[int]) -> None:
     _require(
-        len(channels) == 2 and min(channels) >= 1,
+        len(channels) == 2 and 1 <= min(channels) <= max(channels) <= _MAX_WIDTH,
         f"{key}.channels",
         list(channels),
-        "two numbers of 1 or more",
+        f"two numbers of 1 or more, at most {_MAX_WIDTH}",
     )
     _require(
         len(kernel_sizes) == 2 and min(kernel_sizes) >= 1,
@@ -338,7 +402,7 @@ def _validate_init(config: ExperimentConfig, model: StnConfig) -> None:
         "rows of 6 numbers [theta11, theta12, theta13, theta21, theta22, theta23]",
     )
     _require(
-        all(math.isfinite(value) for row in rows for value in row),
+        all(abs(value) <= _MAX_FLOAT32 for row in rows for value in row),
         "init.theta",
         init.theta,
         "finite numbers",

@@ -18,12 +18,12 @@ from stnlab.errors import UserError
 BUNDLED_ROOT = Path(__file__).resolve().parents[3] / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
-# md5 of the unpacked files, as torchvision and the data's authors know them.
-_MD5 = {
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
+# Size in bytes and md5 of the unpacked files, as torchvision and the data's authors know them.
+_FILES = {
+    "train-images-idx3-ubyte": (47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
+    "train-labels-idx1-ubyte": (60_008, "a25bea736e30d166cdddb491f175f624"),
+    "t10k-images-idx3-ubyte": (7_840_016, "2646ac647ad5339dbf082846283269ea"),
+    "t10k-labels-idx1-ubyte": (10_008, "27ae3e4e09519cfbb04c329615203637"),
 }
 
 
@@ -48,9 +48,9 @@ def load(root: str | None = None) -> Digits:
         UserError: when a file is damaged, or missing and cannot be downloaded.
     """
     folder = Path(root) if root is not None else BUNDLED_ROOT
-    if any(_find(folder, name) is None for name in _MD5):
+    if any(_find(folder, name) is None for name in _FILES):
         _download(folder)
-    content = {name: _read_checked(folder, name, md5) for name, md5 in _MD5.items()}
+    content = {name: _read_checked(folder, name, *known) for name, known in _FILES.items()}
     digest = hashlib.sha256()
     for data in content.values():
         digest.update(data)
@@ -75,9 +75,11 @@ def _find(folder: Path, name: str) -> Path | None:
 def _download(folder: Path) -> None:
     from torchvision.datasets import MNIST  # only here: its import takes a second
 
-    missing = [name for name in _MD5 if _find(folder, name) is None]
+    missing = [name for name in _FILES if _find(folder, name) is None]
+    mirrors = [mirror for mirror in MNIST.mirrors if mirror.startswith("https://")]
+    over_tls = type("MNIST", (MNIST,), {"mirrors": mirrors})  # its name is the folder's
     try:
-        MNIST(str(folder), train=True, download=True)
+        over_tls(str(folder), train=True, download=True)
     except (RuntimeError, OSError) as error:
         _remove_if_empty(folder)
         raise UserError(
@@ -94,15 +96,17 @@ def _remove_if_empty(folder: Path) -> None:
             path.rmdir()
 
 
-def _read_checked(folder: Path, name: str, md5: str) -> bytes:
+def _read_checked(folder: Path, name: str, size: int, md5: str) -> bytes:
     path = _find(folder, name)
     if path is None:
         raise UserError(f"dataset.root: {folder} has no {name} after the download.")
     try:
-        packed = path.read_bytes()
-        data = gzip.decompress(packed) if path.suffix == ".gz" else packed
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            data = file.read(size + 1)  # and no more, whatever it may unpack to
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _damaged(path, str(error)) from error
+    if len(data) > size:
+        raise _damaged(path, f"the unpacked file has more than {size:,} bytes")
     found = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if found != md5:
         raise _damaged(path, f"md5 of the unpacked file is {found}, not {md5}")

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from stnlab.data.randomness import Stream, derived_seed, generator
-from stnlab.data.spec import DatasetSpec, ImageSpec, dataset_spec
+from stnlab.data.spec import DatasetSpec, ImageSpec, SeriesSpec, dataset_spec
 from stnlab.models.classifier import ConvClassifier, FullyConnected
 from stnlab.models.localization import Localization
-from stnlab.models.recurrent import Logistic, Lstm
+from stnlab.models.series import Logistic, Lstm, TimeInRange
 from stnlab.models.transformer import SpatialTransformer, TimeTransformer
 from stnlab.schema import (
     CnnConfig,
@@ -21,6 +21,7 @@ from stnlab.schema import (
     LstmConfig,
     MultiStnConfig,
     StnConfig,
+    TimeInRangeConfig,
     TsStnConfig,
 )
 
@@ -59,6 +60,10 @@ def build_network(config: ExperimentConfig) -> Network:
             return Network(None, Lstm(model, spec.channels, spec.num_classes))
         if isinstance(model, LogisticConfig):
             return Network(None, Logistic(spec.channels, spec.num_classes))
+        if isinstance(model, TimeInRangeConfig):
+            assert isinstance(spec, SeriesSpec)
+            is_mask = [name.startswith("mask->") for name in spec.columns]
+            return Network(None, TimeInRange(model, is_mask, spec.num_classes))
         assert isinstance(model, CnnConfig)
         if isinstance(model, TsStnConfig):
             return _time_transformer_network(config, model, spec)

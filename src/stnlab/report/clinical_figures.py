@@ -21,14 +21,10 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from stnlab.evaluation.clinical import Floats, Integers, auprc, auroc, reliability
 from stnlab.evaluation.clusters import Mortality
 from stnlab.report.statistics import describe
+from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
 
 Predictions = tuple[Integers, Floats]
 
-# Okabe and Ito's colours and markers, as in a study's figures, and a grey for an eighth cluster.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#767676")
-_MARKERS = "osD^vPX*"
-_GREY = "#767676"
-_DPI = 110
 _CHARACTERS_AN_INCH = 11  # of a title
 _MAX_TITLE_LINES = 6
 _NAME_LENGTH = 40
@@ -41,7 +37,7 @@ _CURVE_POINTS = np.linspace(0, 1, 401)
 
 def draw_warped_series(path: Path, title: str, **series: Any) -> None:
     """Write :func:`warped_series` to the PNG ``path``."""
-    _save(warped_series(title, **series), path)
+    save(warped_series(title, **series), path)
 
 
 def warped_series(
@@ -67,16 +63,16 @@ def warped_series(
     figure = _figure(3.4 * max(len(before), 2), 3.6, title)
     panels = figure.subplots(1, len(before), sharey=True, squeeze=False)[0]
     for axes, name, theta, raw, warped in zip(panels, names, thetas, before, after, strict=True):
-        axes.plot(hours, raw, color=_COLOURS[0], marker="o", markersize=2.5, linewidth=1)
-        axes.plot(hours, warped, color=_COLOURS[1], linestyle="--", linewidth=1.6)
+        axes.plot(hours, raw, color=COLOURS[0], marker="o", markersize=2.5, linewidth=1)
+        axes.plot(hours, warped, color=COLOURS[1], linestyle="--", linewidth=1.6)
         axes.set_title(f"{_name(name)}\n{_theta_text(theta)}", fontsize=9)
         _hour_axis(axes, hours)
     panels[0].set_ylabel(_name(unit), fontsize=9)
     _legend(
         figure,
         [
-            Line2D([], [], color=_COLOURS[0], marker="o", markersize=3, linewidth=1),
-            Line2D([], [], color=_COLOURS[1], linestyle="--", linewidth=1.6),
+            Line2D([], [], color=COLOURS[0], marker="o", markersize=3, linewidth=1),
+            Line2D([], [], color=COLOURS[1], linestyle="--", linewidth=1.6),
         ],
         ["before the warp", "after the warp"],
     )
@@ -120,16 +116,16 @@ def draw_theta_scatter(
     handles: list[Line2D | Patch] = []
     names: list[str] = []
     colours = np.zeros(len(y), np.int64) if labels is None else labels
-    for died, marker, size in ((0, "o", 9), (1, "^", 16)):
+    for died, shape, size in ((0, "o", 9), (1, "^", 16)):
         outcome = "died" if died else "survived"
         handles.append(
             Line2D(
                 [],
                 [],
                 linestyle="none",
-                marker=marker,
+                marker=shape,
                 markersize=5,
-                color=_COLOURS[died] if labels is None else _GREY,
+                color=COLOURS[died] if labels is None else GREY,
             )
         )
         names.append(f"{outcome} (n = {int(np.sum(y == died))})")
@@ -139,21 +135,21 @@ def draw_theta_scatter(
                 theta22[chosen],
                 theta23[chosen],
                 s=size,
-                marker=marker,
+                marker=shape,
                 alpha=0.6 if died else 0.35,
                 linewidths=0,
-                color=_colour(died if labels is None else int(each)),
+                color=colour(died if labels is None else int(each)),
                 zorder=3 + died,
             )
     if labels is not None:
         for each, size in zip(*np.unique(labels, return_counts=True), strict=True):
-            handles.append(Patch(color=_colour(int(each))))
+            handles.append(Patch(color=colour(int(each))))
             names.append(f"cluster {each + 1} (n = {size})")
     axes.plot(*_IDENTITY, marker="+", markersize=16, markeredgewidth=2, color="black", zorder=6)
     handles.append(Line2D([], [], linestyle="none", marker="+", markersize=9, mew=2, color="black"))
     names.append("identity")
     if across[0] < 0:
-        handles.append(Patch(facecolor=_GREY, alpha=0.2))
+        handles.append(Patch(facecolor=GREY, alpha=0.2))
         names.append("flip, θ₂₂ < 0")
     axes.set_xlabel("θ₂₂, factor of time")
     axes.set_ylabel("θ₂₃, shift of time in halves of the record")
@@ -173,7 +169,7 @@ def draw_theta_scatter(
             zorder=7,
             bbox={"facecolor": "white", "alpha": 0.8, "linewidth": 0, "pad": 1},
         )
-    _save(figure, path)
+    save(figure, path)
 
 
 def _limits(values: Floats, identity: float) -> tuple[float, float]:
@@ -191,7 +187,7 @@ def _limits(values: Floats, identity: float) -> tuple[float, float]:
 def _mark_regions(axes: Axes, across: tuple[float, float]) -> None:
     low, high = across
     width = high - low
-    line: dict[str, Any] = {"color": _GREY, "linewidth": 0.9, "zorder": 1}
+    line: dict[str, Any] = {"color": GREY, "linewidth": 0.9, "zorder": 1}
     for each in (-1, 1):
         if low < each < high:
             axes.axvline(each, linestyle="--", **line)
@@ -204,11 +200,11 @@ def _mark_regions(axes: Axes, across: tuple[float, float]) -> None:
         ha="right",
         va="bottom",
         fontsize=8,
-        color=_GREY,
+        color=GREY,
         zorder=7,
     )
     if low < 0:
-        axes.axvspan(low, 0, color=_GREY, alpha=0.2, linewidth=0, zorder=0)
+        axes.axvspan(low, 0, color=GREY, alpha=0.2, linewidth=0, zorder=0)
     for start, end, name in (
         (low, -1.0, "contraction\n|θ₂₂| > 1"),
         (max(low, -1.0), 1.0, "expansion\n|θ₂₂| < 1"),
@@ -252,12 +248,12 @@ def draw_curves(path: Path, title: str, models: Mapping[str, Sequence[Prediction
             (right, "AUPRC", auprc, _precision),
         ):
             curves = np.stack([curve(y, p) for y, p in seeds])
-            axes.plot(_CURVE_POINTS, curves.mean(axis=0), color=_colour(index), linewidth=1.6)
+            axes.plot(_CURVE_POINTS, curves.mean(axis=0), color=colour(index), linewidth=1.6)
             axes.fill_between(
                 _CURVE_POINTS,
                 curves.min(axis=0),
                 curves.max(axis=0),
-                color=_colour(index),
+                color=colour(index),
                 alpha=0.2,
                 linewidth=0,
             )
@@ -266,7 +262,7 @@ def draw_curves(path: Path, title: str, models: Mapping[str, Sequence[Prediction
             areas.append(f"{metric} {sample.mean:.3f}{spread}")
         names.append(f"{_name(name)}: {', '.join(areas)}")
     prevalence = float(np.mean(np.concatenate([y for seeds in models.values() for y, _ in seeds])))
-    chance: dict[str, Any] = {"color": _GREY, "linewidth": 1, "linestyle": "--"}
+    chance: dict[str, Any] = {"color": GREY, "linewidth": 1, "linestyle": "--"}
     left.plot([0, 1], [0, 1], **chance)
     right.plot([0, 1], [prevalence] * 2, **chance)
     names.append(f"chance: AUROC 0.500, AUPRC {prevalence:.3f} (the mortality)")
@@ -279,12 +275,12 @@ def draw_curves(path: Path, title: str, models: Mapping[str, Sequence[Prediction
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.25)
-    handles = [Line2D([], [], color=_colour(index), linewidth=1.6) for index in range(len(models))]
+    handles = [Line2D([], [], color=colour(index), linewidth=1.6) for index in range(len(models))]
     note = None
     if any(len(seeds) > 1 for seeds in models.values()):
         note = "Line and number: mean over seeds ± sd. Band: from the lowest to the highest seed."
     _legend(figure, [*handles, Line2D([], [], **chance)], names, num_columns=1, heading=note)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _sensitivity(y: Integers, p: Floats) -> NDArray[np.float64]:
@@ -318,7 +314,7 @@ def draw_reliability(path: Path, title: str, models: Mapping[str, Sequence[Predi
     """
     figure = _figure(6.6, 7.2, title)
     above, below = figure.subplots(2, 1, height_ratios=[3, 1])
-    above.plot([0, 1], [0, 1], color=_GREY, linewidth=1, linestyle="--")
+    above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--")
     edges = np.linspace(0, 1, 41)
     handles = []
     largest = 0.0
@@ -328,7 +324,7 @@ def draw_reliability(path: Path, title: str, models: Mapping[str, Sequence[Predi
         observed = np.array([each.observed for each in bins])
         ends = np.array([[each.low, each.high] for each in bins]).T
         largest = max(largest, bins[-1].mean_prediction, ends.max())
-        style: dict[str, Any] = {"color": _colour(index), "marker": _MARKERS[index % len(_MARKERS)]}
+        style: dict[str, Any] = {"color": colour(index), "marker": marker(index)}
         above.errorbar(
             [each.mean_prediction for each in bins],
             observed,
@@ -340,7 +336,7 @@ def draw_reliability(path: Path, title: str, models: Mapping[str, Sequence[Predi
             **style,
         )
         share = np.histogram(p, edges)[0] / len(p)
-        below.stairs(100 * share, edges, color=_colour(index), linewidth=1.4)
+        below.stairs(100 * share, edges, color=colour(index), linewidth=1.4)
         handles.append(Line2D([], [], markersize=5, **style))
     end = min(1.05 * largest, 1.0)
     above.set_xlim(-0.015 * end, end)
@@ -352,10 +348,10 @@ def draw_reliability(path: Path, title: str, models: Mapping[str, Sequence[Predi
     below.set_ylabel("share of stays, %")
     below.set_xlabel("predicted probability of death")
     below.grid(alpha=0.25)
-    perfect = Line2D([], [], color=_GREY, linewidth=1, linestyle="--")
+    perfect = Line2D([], [], color=GREY, linewidth=1, linestyle="--")
     names = [_name(name) for name in models]
     _legend(figure, [*handles, perfect], [*names, "perfect"], num_columns=3)
-    _save(figure, path)
+    save(figure, path)
 
 
 # --- clusters
@@ -388,21 +384,21 @@ def draw_clusters(
         axes = figure.add_subplot(grid[row, column])
         for index in range(len(mortality)):
             axes.fill_between(
-                hours, low[index], high[index], color=_colour(index), alpha=0.15, linewidth=0
+                hours, low[index], high[index], color=colour(index), alpha=0.15, linewidth=0
             )
-            axes.plot(hours, median[index], color=_colour(index), linewidth=1.6)
-        axes.set_title(_plain(textwrap.fill(name, 42, max_lines=2, placeholder="…")), fontsize=9)
+            axes.plot(hours, median[index], color=colour(index), linewidth=1.6)
+        axes.set_title(plain(textwrap.fill(name, 42, max_lines=2, placeholder="…")), fontsize=9)
         _hour_axis(axes, hours)
         axes.grid(alpha=0.25)
     _plot_mortality(figure.add_subplot(grid[:, num_columns]), mortality)
     handles: list[Line2D | Patch] = [
-        Line2D([], [], color=_colour(index), linewidth=2) for index in range(len(mortality))
+        Line2D([], [], color=colour(index), linewidth=2) for index in range(len(mortality))
     ]
     names = [f"cluster {index + 1} (n = {each.n})" for index, each in enumerate(mortality)]
-    handles.append(Patch(color=_GREY, alpha=0.3, linewidth=0))
+    handles.append(Patch(color=GREY, alpha=0.3, linewidth=0))
     names.append("middle half of the stays")
     _legend(figure, handles, names, num_columns=max(int(width // 2.2), 1))
-    _save(figure, path)
+    save(figure, path)
 
 
 def _plot_mortality(axes: Axes, mortality: Sequence[Mortality]) -> None:
@@ -414,7 +410,7 @@ def _plot_mortality(axes: Axes, mortality: Sequence[Mortality]) -> None:
         rates,
         width=0.6,
         alpha=0.65,
-        color=[_colour(index) for index in range(len(mortality))],
+        color=[colour(index) for index in range(len(mortality))],
     )
     axes.errorbar(
         places,
@@ -426,7 +422,7 @@ def _plot_mortality(axes: Axes, mortality: Sequence[Mortality]) -> None:
         linewidth=1.2,
     )
     overall = 100 * sum(each.deaths for each in mortality) / sum(each.n for each in mortality)
-    axes.axhline(overall, color=_GREY, linestyle="--", linewidth=1)
+    axes.axhline(overall, color=GREY, linestyle="--", linewidth=1)
     axes.set_xticks(places, [str(index + 1) for index in range(len(mortality))])
     aside = 0.7 + max(2 - len(mortality), 0) / 2  # a lone bar is no wider than one of two
     axes.set_xlim(-aside, len(mortality) - 1 + aside)
@@ -446,7 +442,7 @@ def _figure(width: float, height: float, title: str) -> Figure:
         for line in textwrap.wrap(part, length, max_lines=3, placeholder="…")
     ][:_MAX_TITLE_LINES]
     figure = Figure(figsize=(width, height + 0.17 * len(lines)), layout="constrained")
-    figure.suptitle(_plain("\n".join(lines)), fontsize=10)
+    figure.suptitle(plain("\n".join(lines)), fontsize=10)
     return figure
 
 
@@ -477,20 +473,4 @@ def _legend(
 
 def _name(text: str) -> str:
     line = " ".join(text.split())
-    return _plain(line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…")
-
-
-def _plain(text: str) -> str:
-    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs."""
-    return text.replace("$", r"\$")
-
-
-def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_DPI)
+    return plain(line if len(line) <= _NAME_LENGTH else f"{line[: _NAME_LENGTH - 1]}…")

@@ -11,17 +11,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from stnlab.evaluation.robustness import AXIS_LABELS
+from stnlab.report import clinical_figures
 from stnlab.report.published import Published
-from stnlab.report.results import Cell
+from stnlab.report.results import Cell, Run
 from stnlab.report.statistics import Sample, describe
+from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
 from stnlab.report.summary import Row, StudyResult
-
-# Okabe and Ito's colours, which colour-blind readers can tell apart; without the yellow, which
-# white paper swallows. Markers say the same again.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-_MARKERS = "osD^vPX"
-_GREY = "#767676"
-_DPI = 110
 
 
 @dataclass(frozen=True)
@@ -41,6 +36,8 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
         for kind, draw in (
             ("robustness", _draw_robustness),
             ("seeds", _draw_seeds),
+            ("curves", _draw_curves),
+            ("reliability", _draw_reliability),
             ("learning", _draw_learning),
         )
     ]
@@ -87,12 +84,12 @@ def _draw_robustness(result: StudyResult, published: Published, path: Path) -> S
                     [100 * accuracy for accuracy in reference.accuracy.values()],
                     linestyle=(0, (4, 3)),
                     linewidth=1,
-                    color=_colour(index),
+                    color=colour(index),
                 )
         axes.set_xlabel(AXIS_LABELS.get(factor, factor))
     panels[0].set_ylabel("test accuracy, %")
     _legend(figure, result.study.cells, any_published)
-    _save(figure, path)
+    save(figure, path)
     dashed = " Dashed, thin: published." if any_published else ""
     return StudyFigure(
         path,
@@ -113,14 +110,14 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     axes = figure.subplots()
     for place, row in enumerate(rows):
         _plot_seeds(axes, place, row)
-    axes.set_yticks(range(len(rows)), [_plain(row.cell.name) for row in rows])
+    axes.set_yticks(range(len(rows)), [plain(row.cell.name) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{rows[0].metric.label}, %")
     axes.grid(axis="x", alpha=0.25)
     figure.legend(
         handles=list(_seed_handles(rows)), loc="outside lower center", ncols=4, frameon=False
     )
-    _save(figure, path)
+    save(figure, path)
     return StudyFigure(
         path,
         f"{rows[0].metric.label} of every seed, with mean and published mean",
@@ -137,8 +134,8 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
             place - 0.1 + 0.2 * (number + 0.5) / len(row.values),
             marker="X" if seed in collapsed else "o",
             markersize=8 if seed in collapsed else 6,
-            markerfacecolor=_COLOURS[1] if seed in collapsed else "none",
-            markeredgecolor="white" if seed in collapsed else _COLOURS[0],
+            markerfacecolor=COLOURS[1] if seed in collapsed else "none",
+            markeredgecolor="white" if seed in collapsed else COLOURS[0],
             linestyle="none",
             zorder=3,
         )
@@ -151,19 +148,68 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
     if reference.mean is not None:
         sd = reference.sd or 0
         ends = [100 * max(reference.mean - sd, 0), 100 * min(reference.mean + sd, 1)]
-        axes.plot(ends, [place + 0.26] * 2, color=_GREY, linewidth=1.6)
-        axes.plot(100 * reference.mean, place + 0.26, marker="s", color=_GREY, markersize=5)
+        axes.plot(ends, [place + 0.26] * 2, color=GREY, linewidth=1.6)
+        axes.plot(100 * reference.mean, place + 0.26, marker="s", color=GREY, markersize=5)
 
 
 def _seed_handles(rows: Sequence[Row]) -> Iterator[Line2D]:
-    yield Line2D(
-        [], [], marker="o", color=_COLOURS[0], mfc="none", label="a seed", linestyle="none"
-    )
+    yield Line2D([], [], marker="o", color=COLOURS[0], mfc="none", label="a seed", linestyle="none")
     if any(row.num_collapsed for row in rows):
-        yield Line2D([], [], marker="X", color=_COLOURS[1], label="collapsed", linestyle="none")
+        yield Line2D([], [], marker="X", color=COLOURS[1], label="collapsed", linestyle="none")
     yield Line2D([], [], marker="D", color="black", label="mean, 95% interval")
     if any(row.published_sample.mean is not None for row in rows):
-        yield Line2D([], [], marker="s", color=_GREY, label="published, ± sd")
+        yield Line2D([], [], marker="s", color=GREY, label="published, ± sd")
+
+
+# --- who dies
+
+
+def _draw_curves(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
+    models = _predictions(result)
+    if not models:
+        return None
+    clinical_figures.draw_curves(path, f"{_label(result)}: {_AT_BEST}", models)
+    return StudyFigure(
+        path,
+        "ROC and precision-recall curve of each row of the table",
+        f"How well each row tells who dies, {_AT_BEST}: mean over seeds, with a band from the "
+        "lowest seed to the highest.",
+    )
+
+
+def _draw_reliability(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
+    models = _predictions(result)
+    if not models:
+        return None
+    clinical_figures.draw_reliability(path, f"{_label(result)}: {_AT_BEST}", models)
+    return StudyFigure(
+        path,
+        "Observed against predicted mortality of each row of the table",
+        f"Whether predicted probabilities are what happens, {_AT_BEST}: tenths of all seeds' "
+        "predictions, with 95% Wilson intervals in which each patient counts once; below, how the "
+        "predictions are spread.",
+    )
+
+
+_AT_BEST = "at the best validation epoch"
+
+
+def _label(result: StudyResult) -> str:
+    """The study's datasets, by names that tell what is synthetic."""
+    return ", ".join(dict.fromkeys(cell.dataset for cell in result.study.cells))
+
+
+def _predictions(result: StudyResult) -> dict[str, list[clinical_figures.Predictions]]:
+    """Cell to (y, p) of each seed; empty for digits."""
+    models: dict[str, list[clinical_figures.Predictions]] = {}
+    for cell in result.study.cells:
+        found = [run.predictions("best.test.auroc") for run in cell.complete_runs()]
+        seeds: list[clinical_figures.Predictions] = [
+            (each.y, each.p) for each in found if each is not None
+        ]
+        if seeds:
+            models[cell.name] = seeds
+    return models
 
 
 # --- learning
@@ -174,7 +220,9 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
     name = next((name for name in ("val_auroc", "val_accuracy") if _has(result, name)), None)
     if name is None:
         return None
-    measure = "AUROC" if name == "val_auroc" else "accuracy"
+    measure, distorted = "AUROC", ""
+    if name == "val_accuracy":
+        measure, distorted = "accuracy", " under the training distortion"
     figure = _figure(8, 4.2)
     axes = figure.subplots()
     for index, cell in enumerate(result.study.cells):
@@ -185,21 +233,21 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
                 epochs.setdefault(epoch, []).append(value)
             if run.collapsed:
                 percent = [100 * value for value in curve.values()]
-                axes.plot(list(curve), percent, color=_colour(index), linewidth=0.8, linestyle=":")
+                axes.plot(list(curve), percent, color=colour(index), linewidth=0.8, linestyle=":")
         band = {epoch: describe(values) for epoch, values in sorted(epochs.items())}
         _plot_band(axes, index, band)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"validation {measure}, %")
     _legend(figure, result.study.cells, any_published=False)
-    _save(figure, path)
+    save(figure, path)
     any_collapsed = any(run.collapsed for run in result.study.complete_runs())
     dotted = " Dotted: each collapsed run, which counts in the mean." if any_collapsed else ""
     return StudyFigure(
         path,
         f"Validation {measure} against the epoch, a curve for each row of the table",
-        f"Validation {measure} under the training distortion, epoch by epoch: mean over seeds "
-        f"with its 95% interval.{dotted}",
+        f"Validation {measure}{distorted}, epoch by epoch: mean over seeds with its 95% interval."
+        f"{dotted}",
     )
 
 
@@ -210,6 +258,15 @@ def _has(result: StudyResult, name: str) -> bool:
 # --- warps
 
 
+# Of a series' run: the file's name to what a reader sees in it.
+_SERIES_FIGURES = {
+    "warped-series": "One variable of three test patients, the first in whom it was measured in 12 "
+    "hours or more, before and after the warp",
+    "theta": "The learned warps of time over the test set",
+    "clusters": "Median series of the clusters of learned parameters, and their mortality",
+}
+
+
 def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
     """The panels that each cell's run of the lowest complete seed drew; none is picked by looks."""
     for cell in result.study.cells:
@@ -217,21 +274,36 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
         if not runs:
             continue
         run = runs[0]
-        for source in sorted((run.path / "figures").glob("warps-*.png")):
+        drawn = sorted((run.path / "figures").glob("warps-*.png"))
+        series = [run.path / "figures" / f"{name}.png" for name in _SERIES_FIGURES]
+        for source in [*drawn, *(each for each in series if each.exists())]:
             prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
             path = folder / f"{prefix}-{file_name(source.name)}"
             shutil.copyfile(source, path)
-            distortion = source.stem.removeprefix("warps-").replace("-", " ")
             metric = result.rows_of(cell)[0].metric
             value = run.value(metric.key)
             reached = "" if value is None else f", {metric.label} {value:.2%}"
-            collapsed = f". Collapsed: {run.collapsed_reason}" if run.collapsed else ""
+            whose = f"{cell.name}, seed {run.seed}{reached}."
+            collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
+            if source.stem in _SERIES_FIGURES:
+                what = _SERIES_FIGURES[source.stem]
+                verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
+                yield StudyFigure(
+                    path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
+                )
+                continue
+            distortion = source.stem.removeprefix("warps-").replace("-", " ")
             yield StudyFigure(
                 path,
                 f"Test digits under {distortion} before and after the warp of {cell.name}",
-                f"{cell.name}, seed {run.seed}{reached}. Test digits under {distortion} (above) "
-                f"and what the warp makes of them (below){collapsed}.",
+                f"{whose} Test digits under {distortion} (above) and what the warp makes of them "
+                f"(below).{collapsed}",
             )
+
+
+def _verdict_on_clusters(run: Run) -> str:
+    clusters = run.metrics.get("clusters")
+    return f" {clusters['verdict']}" if isinstance(clusters, dict) and "verdict" in clusters else ""
 
 
 # --- how all of them look
@@ -253,8 +325,8 @@ def _plot_band(axes: Axes, index: int, curve: dict[float, Sample]) -> None:
     axes.plot(
         xs,
         [100 * mean for _, mean, _ in known],
-        color=_colour(index),
-        marker=_MARKERS[index % len(_MARKERS)],
+        color=colour(index),
+        marker=marker(index),
         markersize=4,
         linewidth=1.6,
     )
@@ -262,7 +334,7 @@ def _plot_band(axes: Axes, index: int, curve: dict[float, Sample]) -> None:
         xs,
         [100 * max(low, 0) for *_, (low, _) in known],
         [100 * min(high, 1) for *_, (_, high) in known],
-        color=_colour(index),
+        color=colour(index),
         alpha=0.15,
         linewidth=0,
     )
@@ -274,30 +346,15 @@ def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
         Line2D(
             [],
             [],
-            color=_colour(index),
-            marker=_MARKERS[index % len(_MARKERS)],
+            color=colour(index),
+            marker=marker(index),
             markersize=4,
-            label=_plain(cell.name),
+            label=plain(cell.name),
         )
         for index, cell in enumerate(cells)
     ]
     if any_published:
-        handles.append(Line2D([], [], color=_GREY, linewidth=1, linestyle="--", label="published"))
+        handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle="--", label="published"))
     figure.legend(
         handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False
     )
-
-
-def _plain(text: str) -> str:
-    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs."""
-    return text.replace("$", r"\$")
-
-
-def _colour(index: int) -> str:
-    return _COLOURS[index % len(_COLOURS)]
-
-
-def _save(figure: Figure, path: Path) -> None:
-    for axes in figure.axes:
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=_DPI)

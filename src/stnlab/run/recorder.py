@@ -2,7 +2,9 @@
 
 import csv
 import io
+import logging
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from stnlab.folder import RunFolder
 from stnlab.task import Classification
 
 Row = dict[str, float]
+
+_CONTENT = {"state_dict", "callbacks", "global_step", "optimizer_states"}
 
 
 class Recorder(Checkpoint):
@@ -63,14 +67,20 @@ class Recorder(Checkpoint):
         """Put ``task`` and ``trainer`` where the last checkpoint left them.
 
         Only what an end of an epoch needs is restored; Lightning's own restart also replays hooks
-        of the epoch that has ended.
+        of the epoch that has ended. Where the last checkpoint is damaged the best one takes its
+        place; what follows from there is the same.
 
         Raises:
-            UserError: the checkpoint is damaged.
+            UserError: both checkpoints are damaged, or of another network.
         """
-        checkpoint = load_checkpoint(self.folder.last_checkpoint)
-        task.load_state_dict(checkpoint["state_dict"])
-        self.history = checkpoint["callbacks"][self.state_key]["history"]
+        checkpoint = self._newest_whole_checkpoint()
+        try:
+            task.load_state_dict(checkpoint["state_dict"])
+            self.history = checkpoint["callbacks"][self.state_key]["history"]
+        except (RuntimeError, KeyError, TypeError) as error:
+            raise _damaged(self.folder.last_checkpoint, "it is of another network") from error
+        # A run that was killed between the two files has a row less here.
+        write_atomically(self.folder.history, _as_csv(self.history))
         trainer.fit_loop.epoch_progress.current = _ProcessedTracker(
             ready=len(self.history),
             started=len(self.history),
@@ -80,6 +90,34 @@ class Recorder(Checkpoint):
         steps = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         steps.total.completed = checkpoint["global_step"]
         self._optimizer_state = checkpoint["optimizer_states"][0]
+
+    def _newest_whole_checkpoint(self) -> dict[str, Any]:
+        last, best = self.folder.last_checkpoint, self.folder.best_checkpoint
+        try:
+            return load_checkpoint(last)
+        except UserError as damage:
+            try:
+                checkpoint = load_checkpoint(best)
+            except UserError:
+                raise damage from None
+        logging.getLogger(__name__).warning(
+            "%s is damaged; the run goes on from %s, an earlier epoch.", last, best.name
+        )
+        return checkpoint
+
+    def best_weights(self) -> dict[str, Any]:
+        """The weights of the best epoch, from its checkpoint.
+
+        Raises:
+            UserError: the checkpoint is damaged, or of another epoch.
+        """
+        path = self.folder.best_checkpoint
+        checkpoint = load_checkpoint(path)
+        history = checkpoint["callbacks"].get(self.state_key, {}).get("history")
+        if not history or history[-1] != self.best:
+            raise _damaged(path, "it is of another epoch")
+        weights: dict[str, Any] = checkpoint["state_dict"]
+        return weights
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.history:
@@ -100,13 +138,32 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         UserError: the file is damaged.
     """
     try:
-        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        _require_intact(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise UserError(
-            f"{path} is damaged ({type(error).__name__}). Delete {path.parent} to start this run "
-            "from its beginning."
-        ) from error
+        raise _damaged(path, type(error).__name__) from error
+    if not (isinstance(checkpoint, dict) and checkpoint.keys() >= _CONTENT):
+        raise _damaged(path, "it is no checkpoint of a run")
     return checkpoint
+
+
+def _require_intact(path: Path) -> None:
+    """Compare the parts of a checkpoint with the checksums in it, which torch writes, never reads.
+
+    Without this a flipped bit of a weight would be another weight.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+            raise zipfile.BadZipFile("torch packs nothing")
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
+
+
+def _damaged(path: Path, reason: str) -> UserError:
+    return UserError(
+        f"{path} is damaged ({reason}). Delete {path.parent} to start this run from its beginning."
+    )
 
 
 def _as_csv(rows: list[Row]) -> str:

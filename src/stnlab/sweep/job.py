@@ -1,6 +1,8 @@
 """What a launcher's worker does: one run, whose failure is noted in its folder."""
 
 import os
+import signal
+import sys
 import threading
 import time
 import traceback
@@ -10,6 +12,7 @@ from omegaconf import DictConfig
 from stnlab import config as configs
 from stnlab.errors import UserError
 from stnlab.folder import BusyError, RunFolder
+from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
 _WATCH_SECONDS = 0.5
 
@@ -18,15 +21,33 @@ def run_job(composed: DictConfig) -> str:
     """Bring one run to its end; nothing that goes wrong in it reaches the launcher.
 
     Returns:
-        "done", "failed" (see the folder's error.txt), "busy" (another process has it) or "stopped".
+        "done", "failed" (see the folder's error.txt), "busy" (another process has it), "stopped"
+        (by Ctrl-C) or "terminated" (by SIGTERM).
+
+    Raises:
+        KeyboardInterrupt, TerminatedError: in the sweep's own process, whose end it is, too.
     """
+    with stoppable() as is_worker:
+        try:
+            return _run(composed)
+        except (KeyboardInterrupt, TerminatedError) as stop:
+            if not is_worker:
+                raise
+            if isinstance(stop, KeyboardInterrupt):
+                return "stopped"
+            if "SUBMITIT_EXECUTOR" in os.environ:  # Slurm may requeue it; it has no result yet
+                print(stop.__cause__ or "stopped before its first epoch", file=sys.stderr)
+                sys.exit(128 + signal.SIGTERM)
+            return "terminated"
+
+
+def _run(composed: DictConfig) -> str:
     config = configs.from_hydra(composed)
     folder = RunFolder(configs.folder(config))
     try:
         from rich.console import Console
 
         from stnlab.run import train
-        from stnlab.run.run import RunStoppedError
     except Exception:
         folder.note_error(traceback.format_exc())
         return "failed"
@@ -34,15 +55,24 @@ def run_job(composed: DictConfig) -> str:
         train(config, Console(quiet=True))
     except BusyError:
         return "busy"
-    except RunStoppedError:
-        return "stopped"
+    except StoppedError as stopped:
+        raise stopped.by from stopped
     except UserError as error:
         folder.note_error(str(error))
         return "failed"
-    except Exception:
-        folder.note_error(traceback.format_exc())
+    except Exception as error:
+        is_out_of_time = type(error).__name__ == "UncompletedJobError"  # submitit's
+        folder.note_error(_out_of_time(error) if is_out_of_time else traceback.format_exc())
         return "failed"
     return "done"
+
+
+def _out_of_time(error: Exception) -> str:
+    return (
+        f"hydra.launcher.timeout_min: the job's time was up. {error} The same command goes on from "
+        "the last whole epoch. Give it more time, or let Slurm start it again by itself with "
+        "hydra.launcher.max_num_timeout=…"
+    )
 
 
 def end_with_the_launcher() -> None:
@@ -50,7 +80,11 @@ def end_with_the_launcher() -> None:
 
     The workers of a sweep that is killed would else wait for its next word for minutes, with all
     that their runs hold in memory. A run that ends so goes on from its last checkpoint.
+
+    A terminal sends Ctrl-C to all of them. The sweep ends its workers, which need no word of their
+    own about it.
     """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = os.getppid()
 
     def watch() -> None:

@@ -14,6 +14,7 @@ from rich.table import Table
 from stnlab.config import SweepConfig
 from stnlab.errors import UserError
 from stnlab.files import unwritable, write_atomically
+from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
 from stnlab.sweep.progress import SweepProgress, clock
@@ -22,12 +23,6 @@ from stnlab.sweep.progress import SweepProgress, clock
 _MAX_ATTEMPTS = 3
 _WAIT_SECONDS = 1.0
 _PIPE_WIDTH = 160  # nothing is folded where there is no screen
-
-
-class SweepStoppedError(UserError):
-    """The user stopped the sweep; it can go on."""
-
-    exit_status = 130
 
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]
@@ -61,7 +56,7 @@ class Sweep:
 
         Raises:
             UserError: a run's folder holds another config, or some runs failed.
-            SweepStoppedError: on Ctrl-C.
+            StoppedError: on Ctrl-C or SIGTERM.
         """
         standings, console = self.standings, self.console
         if self.config.dry_run:
@@ -106,8 +101,8 @@ class Sweep:
         try:
             returned = self.launch([run.overrides for run in runs], 0)
             outcomes = [each.return_value for each in returned]
-        except KeyboardInterrupt as error:
-            raise _stopped() from error
+        except (KeyboardInterrupt, TerminatedError) as stop:
+            raise _stopped(stop) from stop
         except Exception as error:  # each engine has its own for a worker that was killed
             if not any(run.folder.config.exists() for run in runs):
                 raise UserError(
@@ -116,7 +111,7 @@ class Sweep:
                 ) from error
             return f"{type(error).__name__}: {error}"
         if "stopped" in outcomes:
-            raise _stopped()
+            raise _stopped(KeyboardInterrupt())
         for run, outcome in zip(runs, outcomes, strict=True):
             if outcome == "busy":
                 attempts[run.folder.path] -= 1
@@ -146,10 +141,11 @@ def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:
     return standing.status in (Status.failed, Status.other_config) and tried == 0
 
 
-def _stopped() -> SweepStoppedError:
-    return SweepStoppedError(
-        "stopped. What is complete stays; the same command goes on from there. "
-        "Jobs that a cluster has accepted go on without it."
+def _stopped(by: Stop) -> StoppedError:
+    return StoppedError(
+        "stopped. What is complete stays, and so does each run's last whole epoch; the same "
+        "command goes on from there. Jobs that a cluster has accepted go on without it.",
+        by,
     )
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from traceback import walk_tb
 from typing import Any
 
 import hydra
@@ -29,6 +30,7 @@ CONF_DIR = PROJECT_DIR / "conf"
 # What Hydra and OmegaConf raise for overrides and files that make no config; the last two for
 # ~a.list.0, and for brackets in hundreds of brackets.
 NOT_COMPOSED = (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError)
+_HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")
 
 schema.register()
 
@@ -68,6 +70,8 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
         ):
             return hydra.compose(config_name, overrides=list(overrides))
     except NOT_COMPOSED as error:
+        if not is_of_hydra(error):
+            raise
         raise explain(error) from error
 
 
@@ -185,6 +189,14 @@ def _unknown_keys(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", node_type
         elif not OmegaConf.is_missing(node, key) and isinstance(node[key], DictConfig):
             yield from _unknown_keys(node[key], f"{prefix}{key}.")
+
+
+def is_of_hydra(error: BaseException) -> bool:
+    """Whether ``error`` was raised within Hydra, so that the overrides or files are the cause."""
+    found = (frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__))
+    packages = [name.split(".")[0] for name in found]
+    involved = [name for name in packages if name in _HYDRAS or name in _OURS]
+    return bool(involved) and involved[-1] in _HYDRAS
 
 
 def wants_stack_trace() -> bool:

@@ -80,7 +80,7 @@ def validate_sweep(config: SweepConfig) -> None:
 
 def _require(condition: bool, key: str, found: object, allowed: str, remedy: str = "") -> None:
     if not condition:
-        shown = f"'{found}'" if isinstance(found, str) else str(found)
+        shown = f"'{found}'" if isinstance(found, str) and found.isprintable() else repr(found)
         shown = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
         raise UserError(f"{key} is {shown}; allowed: {allowed}.{' ' + remedy if remedy else ''}")
 

@@ -1,17 +1,27 @@
 """One run: config to objects, fit, test, run folder."""
 
+import contextlib
+import errno
+import io
 import json
 import logging
+import os
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning_fabric.utilities.exceptions import MisconfigurationException
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
+from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-untyped]
+    _AsyncWriterThread,
+)
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig
@@ -31,7 +41,10 @@ from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
 from stnlab.schema import DigitsConfig, StnConfig
+from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
+
+_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 class Outcome(NamedTuple):
@@ -42,18 +55,12 @@ class Outcome(NamedTuple):
     already_complete: bool
 
 
-class RunStoppedError(UserError):
-    """The user stopped the run; it can go on."""
-
-    exit_status = 130  # as for a command ended by Ctrl-C
-
-
 def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     """Bring the run of ``config`` to its end, from its beginning or from its last checkpoint.
 
     Raises:
         UserError: for whatever the user can mend; see its message.
-        RunStoppedError: on Ctrl-C.
+        StoppedError: on Ctrl-C or SIGTERM.
     """
     folder = RunFolder(configs.folder(config))
     plain = configs.to_plain(config)
@@ -61,10 +68,60 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         state = folder.claim(plain, config.overwrite)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
-        with spared_of_needless_work():
+        with spared_of_needless_work(), _told_once(), _no_temporary_left(folder):
             run = Run(config, folder, console or Console())
             metrics = run.to_the_end(resume=state is State.interrupted)
         return Outcome(folder.path, metrics, already_complete=False)
+
+
+@contextlib.contextmanager
+def _no_temporary_left(folder: RunFolder) -> Iterator[None]:
+    """Remove what a killed run has left half-written, and what this one leaves when it fails."""
+    _remove_temporaries(folder)
+    try:
+        yield
+    finally:
+        _remove_temporaries(folder)
+
+
+def _remove_temporaries(folder: RunFolder) -> None:
+    for path in folder.path.rglob(".*.tmp"):
+        with contextlib.suppress(OSError):  # what is the matter is told already
+            path.unlink()
+
+
+@contextlib.contextmanager
+def _told_once() -> Iterator[None]:
+    """Let TensorBoard's thread die silently: the next event that it is given raises its error."""
+    before = threading.excepthook
+
+    def tell(args: threading.ExceptHookArgs) -> None:
+        if not isinstance(args.thread, _AsyncWriterThread):
+            before(args)
+
+    threading.excepthook = tell
+    try:
+        yield
+    finally:
+        threading.excepthook = before
+
+
+class CheckpointWriter(TorchCheckpointIO):
+    """Writes a checkpoint where it is told to, and nowhere else.
+
+    Lightning's own first writes it to the system's folder for temporary files, which is another
+    disk that may be full, and where a killed run would leave it.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        with Path(path).open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
 
 
 class Run:
@@ -103,8 +160,30 @@ class Run:
         """Train, test, and write ``metrics.json``; ``resume`` goes on from the last checkpoint.
 
         Raises:
-            RunStoppedError: on Ctrl-C.
+            UserError: the folder could not be written.
+            StoppedError: on Ctrl-C or SIGTERM.
         """
+        try:
+            return self._to_the_end(resume)
+        except (KeyboardInterrupt, TerminatedError, SystemExit) as error:
+            stop = _stop_behind(error)
+            if stop is None:
+                raise
+            raise StoppedError(
+                f"stopped after epoch {self._num_epochs_kept()} of "
+                f"{self.config.trainer.max_epochs}. The same command goes on from there.",
+                stop,
+            ) from error
+        except OSError as error:
+            if not self._is_of_the_folder(error):
+                raise
+            raise UserError(
+                f"output_dir: cannot write to {self.folder.path} ({error.strerror}). "
+                f"{self._num_epochs_kept()} of {self.config.trainer.max_epochs} epochs are kept; "
+                "once this is mended, the same command goes on from there."
+            ) from error
+
+    def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
             if resume:
                 self.recorder.resume(self.trainer, self.task)
@@ -116,15 +195,24 @@ class Run:
             self.tensorboard.finish(
                 _hyperparameters(self.config), _headline(metrics), self.trainer.global_step
             )
-        except (KeyboardInterrupt, SystemExit) as error:  # Lightning turns the first to the second
-            raise RunStoppedError(
-                f"stopped after epoch {len(self.recorder.history)} of "
-                f"{self.config.trainer.max_epochs}. The same command goes on from there."
-            ) from error
         finally:
             self.tensorboard.close()
         write_atomically(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
         return metrics
+
+    def _num_epochs_kept(self) -> int:
+        """How many epochs' work the last checkpoint holds."""
+        try:
+            checkpoint = load_checkpoint(self.folder.last_checkpoint)
+            return len(checkpoint["callbacks"][self.recorder.state_key]["history"])
+        except (UserError, KeyError):
+            return 0
+
+    def _is_of_the_folder(self, error: OSError) -> bool:
+        """Whether ``error`` came of writing there; an error of writing itself names no file."""
+        if isinstance(error.filename, str | os.PathLike):
+            return Path(error.filename).is_relative_to(self.folder.path)
+        return error.errno in _CANNOT_WRITE
 
     # --- training
 
@@ -147,7 +235,7 @@ class Run:
                 callbacks=[self.tensorboard, self.progress, self.recorder],
                 # A run is one process wherever it is started; Lightning would take a Slurm job's
                 # tasks for its own ranks.
-                plugins=[LightningEnvironment()],
+                plugins=[LightningEnvironment(), CheckpointWriter()],
                 logger=False,
                 enable_progress_bar=False,
                 enable_model_summary=False,
@@ -212,6 +300,16 @@ class Run:
         at_best = self.experiment.test_scores(predictions)
         epoch = int(best["epoch"])
         return {"epoch": epoch, "selected_by": f"val {self.measure}", "test": at_best}, predictions
+
+
+def _stop_behind(error: BaseException) -> Stop | None:
+    """What Lightning made ``error`` of; None for another's, as submitit's when Slurm requeues."""
+    if isinstance(error, KeyboardInterrupt | TerminatedError):
+        return error
+    if isinstance(error, SIGTERMException):
+        return TerminatedError()
+    before = error.__context__
+    return before if isinstance(before, KeyboardInterrupt) else None
 
 
 def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:

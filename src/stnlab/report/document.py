@@ -164,6 +164,14 @@ def _sign(verdict: str) -> str:
     return _SIGNS.get(verdict, verdict)
 
 
+def _sign_claim(verdict: str, result: StudyResult) -> str:
+    """A claim's verdict; what nobody has published cannot be reproduced, but it may hold."""
+    sign = _sign(verdict)
+    if any(row.published for row in result.rows):
+        return sign
+    return sign.replace("not reproduced", "does not hold").replace("reproduced", "holds")
+
+
 def _image(path: Path) -> Markup:
     """The link to a figure beside the report; its name holds plain characters alone."""
     return Markup(f"figures/{path.name}")
@@ -186,6 +194,7 @@ _FILTERS: dict[str, Any] = {
     "seed_columns": _seed_columns,
     "seed_value": _seed_value,
     "sign": _sign,
+    "sign_claim": _sign_claim,
     "signed": numerals.signed,
     "sources": _sources,
     "spread": numerals.spread,

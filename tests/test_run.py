@@ -195,11 +195,6 @@ def test_a_run_killed_after_its_last_epoch_only_tests(short, quiet):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        (
-            "checkpoints/last.ckpt",
-            b"PK\x03\x04 cut",
-            r"last\.ckpt is damaged.*Delete .*checkpoints",
-        ),
         ("config.yaml", b"a: [", r"config\.yaml cannot be read.*Move .* away"),
         ("config.yaml", b"\xff\xfe", r"config\.yaml cannot be read"),
         ("config.yaml", b"text", r"config\.yaml is not a config"),

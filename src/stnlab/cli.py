@@ -6,11 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import hydra
-from hydra.errors import HydraException
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
-from omegaconf.errors import OmegaConfBaseException
 
-from stnlab.config.composition import CONF_DIR, explain, from_hydra, wants_stack_trace
+from stnlab.config.composition import (
+    CONF_DIR,
+    explain,
+    from_hydra,
+    is_of_hydra,
+    wants_stack_trace,
+)
+from stnlab.config.trust import require_plain_files
 from stnlab.errors import UserError
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
@@ -21,6 +28,7 @@ train.py: fit, validate and test one run, and leave a complete run folder.
   python train.py                                  stn on rot90, seed 0
   python train.py dataset=RTS model=cnn seed=3
   python train.py dataset=same-image model=multi-stn init=left-right padding=border
+  python train.py dataset=mimic dataset.source=synthetic model=ts-stn
   python train.py trainer.max_epochs=1 trainer.limit_train_batches=0.1 name=quick
 
 The run folder is outputs/<name>/<cell>/seed=<n>, for example
@@ -45,6 +53,7 @@ sweep.py: run a study, or every combination of a grid, over five seeds, and repo
 
   python sweep.py study=same-image                 SEED's Table 1: 7 rows, 5 seeds
   python sweep.py study=image                      all four image studies
+  python sweep.py study=physionet2012 dataset.root=FOLDER   series: who dies in hospital
   python sweep.py study=RTS dry_run=true           what is done, what is left, how long it takes
   python sweep.py dataset=rot90,RTS model=cnn,stn seeds=[0,1]
   python sweep.py dataset=RTS optimizer.lr=0.001,0.0003 name=rates trainer.max_epochs=3
@@ -103,32 +112,49 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
-    composed, stopped = False, None
+    composed = False
 
     def run(config: DictConfig) -> None:
-        nonlocal composed, stopped
+        nonlocal composed
         composed = True
         try:
             job(config)
         except StoppedError as error:
-            stopped = error
-            raise error.by from error  # after a mere Exception, --multirun goes on with its next
+            raise _Ended(error) from error  # --multirun would go on with its next run
+        except UserError as error:
+            if HydraConfig.get().mode is RunMode.MULTIRUN:
+                raise
+            raise _Ended(error) from error
 
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
+        require_plain_files(CONF_DIR)  # Hydra acts on its own keys before it hands over a config
         with stoppable():
             command(run)()
     except UserError as error:
         if traces:
             raise
         return _tell(error)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        if traces or composed:  # past the config, such an error is a defect and shows where it is
+    except Exception as error:
+        # Past the config, and outside of Hydra, such an error is a defect and shows where it is.
+        if traces or composed or not is_of_hydra(error):
             raise
         return _tell(explain(error))
+    except _Ended as ended:
+        if traces:
+            raise ended.error from ended
+        return _tell(ended.error)
     except (KeyboardInterrupt, TerminatedError) as stop:
-        return _tell(stopped or StoppedError(f"stopped. {_SAME_COMMAND}", stop))
+        return _tell(StoppedError(f"stopped. {_SAME_COMMAND}", stop))
     return 0
+
+
+class _Ended(BaseException):  # no Exception, for Hydra
+    """Carries an error past Hydra, which takes any Exception for its own to tell of."""
+
+    def __init__(self, error: UserError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def _tell(error: UserError) -> int:

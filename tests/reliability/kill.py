@@ -123,7 +123,7 @@ def start(place: Place, on_step: Callable[[str], None] | None = None) -> int:
 def _hook(
     place: Place, on_step: Callable[[str], None]
 ) -> Callable[[str, tuple[object, ...]], None]:
-    root = str(place.path)
+    root = f"{place.path}{os.sep}"
 
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event not in _FILE_EVENTS:
@@ -206,8 +206,8 @@ def kill_process(place: Place, seconds: float) -> bool:
 
 def check_whole(run: Path, expected: Undisturbed) -> None:
     """What has its name is whole, at any moment."""
-    if (run / "metrics.json").exists():
-        raise DifferenceError("there is a metrics.json, and the run has not ended")
+    if (run / "metrics.json").exists():  # killed on its last steps
+        _same_metrics(run, expected.place.run)
     for name in ("last.ckpt", "best.ckpt"):
         if (run / "checkpoints" / name).exists():
             load_checkpoint(run / "checkpoints" / name)
@@ -238,6 +238,10 @@ def check_same(place: Place, expected: Undisturbed) -> None:
             _same_bytes(run / name, before / name)
     if _without_seconds(run / "history.csv") != _without_seconds(before / "history.csv"):
         raise DifferenceError("history.csv differs")
+    _same_metrics(run, before)
+
+
+def _same_metrics(run: Path, before: Path) -> None:
     metrics, whole = (json.loads((each / "metrics.json").read_text()) for each in (run, before))
     for key in metrics.keys() | whole.keys():
         if key not in ("seconds", "environment") and metrics[key] != whole[key]:
@@ -291,11 +295,12 @@ def torment(root: Path, kind: str, num_kills: int, chosen: random.Random) -> int
         f"{len(names)} kinds",
         flush=True,
     )
-    num_done = num_compared = 0
+    num_done = num_compared = num_tried = 0
     while True:
         place = Place(kind, root / kind / f"run-{num_compared}")
         while num_done < num_kills:
-            moment, killed = _kill_once(place, expected, names, num_done, chosen)
+            moment, killed = _kill_once(place, expected, names, num_tried, chosen)
+            num_tried += 1
             if not killed:
                 print(f"     it ended before the moment came ({moment})", flush=True)
                 break

@@ -27,9 +27,7 @@ from stnlab.errors import UserError, did_you_mean
 PROJECT_DIR = Path(__file__).resolve().parents[3]
 CONF_DIR = PROJECT_DIR / "conf"
 
-# What Hydra and OmegaConf raise for overrides and files that make no config; the last two for
-# ~a.list.0, and for brackets in hundreds of brackets.
-NOT_COMPOSED = (HydraException, OmegaConfBaseException, ValueError, TypeError, RecursionError)
+_MAX_MESSAGE = 1000  # characters
 _HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")
 
 schema.register()
@@ -69,7 +67,7 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
             else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
         ):
             return hydra.compose(config_name, overrides=list(overrides))
-    except NOT_COMPOSED as error:
+    except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise
         raise explain(error) from error
@@ -114,6 +112,13 @@ def _typed(composed: DictConfig) -> Any:
 
 def explain(error: BaseException) -> UserError:
     """Put an error of Hydra or OmegaConf into one message that names the key and the remedy."""
+    words = " ".join(str(_explained(error)).split())
+    if len(words) > _MAX_MESSAGE:  # the remedy is at the end
+        words = f"{words[: _MAX_MESSAGE // 2]} … {words[-_MAX_MESSAGE // 2 :]}"
+    return UserError("".join(each if each.isprintable() else ascii(each)[1:-1] for each in words))
+
+
+def _explained(error: BaseException) -> UserError:
     # Hydra chains OmegaConf's error for an override, and leaves it as the context for a file.
     chained = error.__cause__ or error.__context__
     is_chained = isinstance(error, HydraException) and isinstance(chained, OmegaConfBaseException)
@@ -136,7 +141,11 @@ def explain(error: BaseException) -> UserError:
     if "sys.set_int_max_str_digits" in str(error):
         return UserError("cannot read the overrides: one has a number of thousands of digits.")
     if not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
-        return UserError(f"cannot apply the overrides ({error}). Give a list as a whole, as [1,2].")
+        reason = str(error) or type(error).__name__
+        return UserError(
+            f"cannot apply the overrides ({reason}). Write key=value, and a list as a whole, as "
+            "[1,2]."
+        )
     lines = [line for line in str(error).splitlines() if line and "https://" not in line]
     if isinstance(error, OverrideParseException):
         return UserError(

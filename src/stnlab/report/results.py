@@ -16,17 +16,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from stnlab.config import NOT_APPLICABLE, dataset_label, identity
 from stnlab.errors import UserError
 from stnlab.evaluation.clinical import read_predictions
+from stnlab.files import read_yaml
+from stnlab.folder import RunFolder
 from stnlab.schema import ClaimKind
 
 SWEEP_FILE = "sweep.json"
 _MAX_REASON = 400  # characters of an error that a report shows
 UNKNOWN = "unknown"
+_NEEDED = {"checksums.sha256", "config.yaml", "metrics.json"}  # for any number to be believed
 
 
 class RunState(Enum):
@@ -52,6 +54,7 @@ class Run:
     """One run folder; ``reason`` says why there is no result.
 
     ``robustness`` maps (factor, amount) to accuracy in [0, 1]. ``history`` has a dict an epoch.
+    ``damaged`` names the files that do not match the checksums that the run left.
     """
 
     path: Path
@@ -63,6 +66,7 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
     history: tuple[dict[str, float], ...] = ()
     robustness: dict[tuple[str, float], float] = field(default_factory=dict)
+    damaged: frozenset[str] = frozenset()
 
     @property
     def collapsed(self) -> bool:
@@ -76,7 +80,7 @@ class Run:
         """What a clinical metric was computed from; None where there is none or it is damaged."""
         name = "predictions-best.csv" if metric.startswith("best.") else "predictions.csv"
         file = self.path / name
-        if not file.exists():
+        if not file.exists() or name in self.damaged:
             return None
         try:
             return Predictions(*read_predictions(file))
@@ -357,21 +361,31 @@ def _dataset(config: dict[str, Any]) -> str:
 def _read_run(
     path: Path, seed: int, planned: bool, config: dict[str, Any], notes: list[str]
 ) -> Run:
-    state, reason, metrics = _read_state(path)
-    history = _read_history(path / "history.csv", notes)
+    damage = RunFolder(path).damage() if (path / "metrics.json").exists() else {}
+    state, reason, metrics = _read_state(path, damage)
+    if state is RunState.complete:
+        notes += [
+            f"{_within(path / name)} {wrong}; it is left out." for name, wrong in damage.items()
+        ]
+    history = () if "history.csv" in damage else _read_history(path / "history.csv", notes)
     if state is RunState.interrupted:
         reason = f"stopped after epoch {len(history)}; the sweep's command goes on from there"
-    robustness = _read_robustness(path / "robustness.csv", notes)
-    return Run(path, seed, planned, state, reason, config, metrics, history, robustness)
+    is_robustness_damaged = "robustness.csv" in damage
+    robustness = {} if is_robustness_damaged else _read_robustness(path / "robustness.csv", notes)
+    return Run(
+        path, seed, planned, state, reason, config, metrics, history, robustness, frozenset(damage)
+    )
 
 
-def _read_state(path: Path) -> tuple[RunState, str, dict[str, Any]]:
+def _read_state(path: Path, damage: dict[str, str]) -> tuple[RunState, str, dict[str, Any]]:
     metrics_file, error_file = path / "metrics.json", path / "error.txt"
     if metrics_file.exists():
         try:
             metrics = json.loads(metrics_file.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             return RunState.unreadable, f"metrics.json cannot be read ({error})", {}
+        for name in _NEEDED & damage.keys():
+            return RunState.unreadable, f"{name} {damage[name]}", {}
         if not isinstance(metrics, dict) or metrics.get("status") != "complete":
             return RunState.unreadable, "metrics.json is not a complete run's result", {}
         known = [metric.key for metric in (*DIGIT_METRICS, *CLINICAL_METRICS)]
@@ -402,8 +416,8 @@ def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
     if not file.exists():
         return {}
     try:
-        config = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        config = read_yaml(file)
+    except ValueError:
         config = None
     if not isinstance(config, dict):
         notes.append(f"{_within(file)} cannot be read; its settings are not compared.")

@@ -2,8 +2,8 @@
 
 import contextlib
 import errno
+import gc
 import io
-import json
 import logging
 import os
 import threading
@@ -30,7 +30,6 @@ from stnlab.data.batches import BatchSource, Chunks
 from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
-from stnlab.files import write_atomically
 from stnlab.folder import RunFolder, State
 from stnlab.models import build_network
 from stnlab.run.clinical import ClinicalExperiment
@@ -64,13 +63,15 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     """
     folder = RunFolder(configs.folder(config))
     plain = configs.to_plain(config)
-    with folder.locked():
+    with folder.locked(), _no_temporary_left(folder):
         state = folder.claim(plain, config.overwrite)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
-        with spared_of_needless_work(), _told_once(), _no_temporary_left(folder):
+        with spared_of_needless_work(), _told_once():
             run = Run(config, folder, console or Console())
             metrics = run.to_the_end(resume=state is State.interrupted)
+            del run
+            gc.collect()  # Lightning's objects hold each other, and with them the data
         return Outcome(folder.path, metrics, already_complete=False)
 
 
@@ -197,7 +198,7 @@ class Run:
             )
         finally:
             self.tensorboard.close()
-        write_atomically(self.folder.metrics, json.dumps(metrics, indent=2) + "\n")
+        self.folder.finish(metrics)
         return metrics
 
     def _num_epochs_kept(self) -> int:
@@ -294,7 +295,7 @@ class Run:
             )
             return {"epoch": len(history), "selected_by": selected_by, "test": test}, last
         weights = {name: value.clone() for name, value in self.task.state_dict().items()}
-        self.task.load_state_dict(load_checkpoint(self.folder.best_checkpoint)["state_dict"])
+        self.task.load_state_dict(self.recorder.best_weights())
         predictions = self._predictions(self.experiment.test_batches())
         self.task.load_state_dict(weights)
         at_best = self.experiment.test_scores(predictions)

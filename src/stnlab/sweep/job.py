@@ -1,5 +1,6 @@
 """What a launcher's worker does: one run, whose failure is noted in its folder."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -49,7 +50,7 @@ def _run(composed: DictConfig) -> str:
 
         from stnlab.run import train
     except Exception:
-        folder.note_error(traceback.format_exc())
+        _note(folder, traceback.format_exc())
         return "failed"
     try:
         train(config, Console(quiet=True))
@@ -58,13 +59,18 @@ def _run(composed: DictConfig) -> str:
     except StoppedError as stopped:
         raise stopped.by from stopped
     except UserError as error:
-        folder.note_error(str(error))
+        _note(folder, str(error))
         return "failed"
     except Exception as error:
         is_out_of_time = type(error).__name__ == "UncompletedJobError"  # submitit's
-        folder.note_error(_out_of_time(error) if is_out_of_time else traceback.format_exc())
+        _note(folder, _out_of_time(error) if is_out_of_time else traceback.format_exc())
         return "failed"
     return "done"
+
+
+def _note(folder: RunFolder, text: str) -> None:
+    with contextlib.suppress(OSError):  # on a full disk the sweep tells what it has no word of
+        folder.note_error(text)
 
 
 def _out_of_time(error: Exception) -> str:

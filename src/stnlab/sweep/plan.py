@@ -15,6 +15,7 @@ from stnlab import config as configs
 from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, compose_study
 from stnlab.config.composition import explain
 from stnlab.config.identity import flatten, transformer_start
+from stnlab.config.trust import require_countable
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
 
@@ -196,6 +197,7 @@ def _combinations(overrides: list[str]) -> list[list[str]]:
     """Every combination of overrides in Hydra's grammar: choices, ranges, globs."""
     try:
         parsed = OverridesParser.create(config_loader=_groups()).parse_overrides(overrides)
+        require_countable(parsed, "the grid")
         (combinations,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     except HydraException as error:
         raise explain(error) from error

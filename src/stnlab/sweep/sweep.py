@@ -91,10 +91,14 @@ class Sweep:
                 break
         for each in now:
             if each.status in (Status.missing, Status.interrupted):
-                each.run.folder.note_error(
+                text = (
                     f"its process ended {_MAX_ATTEMPTS} times without a result. The launcher said: "
                     f"{broken or 'nothing'}"
                 )
+                try:
+                    each.run.folder.note_error(text)
+                except OSError as error:
+                    raise unwritable(each.run.folder.path, error) from error
 
     def _launch(self, runs: list[PlannedRun], attempts: "Counter[Path]") -> str:
         """Launch some runs and wait for them; returns what broke the launcher, if anything did."""
@@ -129,9 +133,17 @@ class Sweep:
                 (folders, Path(self.config.output_dir) / (self.config.name or study.name))
             )
         for folders, out in places:
-            if changed or not (out / "report.html").exists():
+            if changed or _is_older(out / "report.html", self.standings):
                 write_report(folders, out)
             self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _is_older(report: Path, standings: Sequence[Standing]) -> bool:
+    """Whether a run has ended since, as where a sweep was killed before it could report."""
+    if not report.exists():
+        return True
+    done = [each.run.folder.metrics for each in standings if each.status is Status.done]
+    return any(path.stat().st_mtime > report.stat().st_mtime for path in done)
 
 
 def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:

@@ -6,6 +6,7 @@ of these small networks, so it goes around once for each *chunk* of batches, and
 steps of the chunk by Lightning's manual optimization.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -128,6 +129,8 @@ class Classification(pl.LightningModule):
         for inputs, targets in chunk:
             logits = self.network(inputs)
             loss = scores.loss(logits, targets)
+            if not math.isfinite(loss.item()):
+                raise self._diverged(loss.item(), inputs)
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:
@@ -140,15 +143,23 @@ class Classification(pl.LightningModule):
         return {"loss": self._losses[-1]}
 
     def on_train_epoch_end(self) -> None:
-        losses = torch.stack(self._losses)
-        if not torch.isfinite(losses).all():
-            step = int((~torch.isfinite(losses)).nonzero()[0])
-            raise UserError(
-                f"the loss became {losses[step].item()} in epoch {self.current_epoch + 1}, step "
-                f"{step + 1}. Lower optimizer.lr (now {self.optimizer_config.lr}) or set "
-                "trainer.gradient_clip_val."
-            )
-        self._score("train", self._taken("train"), loss=losses.mean().item())
+        loss = torch.stack(self._losses).mean().item()
+        self._score("train", self._taken("train"), loss=loss)
+
+    @torch.no_grad()
+    def _diverged(self, loss: float, inputs: Tensor) -> UserError:
+        """What to say of a loss that is no number, before it has touched the weights."""
+        transformer, thetas = self.network.transformer, ""
+        if transformer is not None:
+            found = transformer.describe(transformer(inputs).theta.float())
+            named = {name.removeprefix("theta/"): values for name, values in found.items()}
+            shown = [f"{name} {values.mean():.3g}" for name, values in named.items()]
+            thetas = f" The warp's means over the batch: {', '.join(shown)}."
+        return UserError(
+            f"the loss became {loss} in epoch {self.current_epoch + 1}, step "
+            f"{len(self._losses) + 1}.{thetas} Lower optimizer.lr (now {self.optimizer_config.lr}) "
+            "or set trainer.gradient_clip_val."
+        )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._collect("val", self._predict(batch))

@@ -174,6 +174,7 @@ def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):
     shutil.rmtree(folder / "cnn/seed=1")
     (folder / "cnn/seed=2/metrics.json").unlink()
     (folder / "cnn/seed=2/error.txt").write_text("the disk is full")
+    (folder / "stn-identity-zeros/seed=0/checksums.sha256").unlink()
     config = folder / "stn-identity-zeros/seed=0/config.yaml"
     config.write_text(config.read_text().replace("lr: 0.001", "lr: 0.5"))
     before = sorted(tmp_path.rglob("*"))

@@ -34,6 +34,7 @@ from rich.console import Console
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose, folder
+from stnlab.errors import UserError
 from stnlab.run import train
 from stnlab.run.recorder import load_checkpoint
 
@@ -53,7 +54,8 @@ KINDS = {
 }
 _PROCESS_SHARE = 0.1  # of the kills
 _LONGEST_DELAY = 0.01  # seconds
-_NUMBER = re.compile(r"\d{3,}")  # of an episode, a process, a time
+# Of an episode, a process, a time; of a name that tempfile made up.
+_VARYING = re.compile(r"\d{3,}|[a-z0-9_]{8}(?=\.tmp$)")
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
 _NOT_THE_SAME = {"metrics.json", "history.csv", "config.yaml", "checksums.sha256"}  # by bytes
 
@@ -132,7 +134,7 @@ def _hook(
             return
         path = str(arguments[1 if event == "os.rename" else 0])
         if path.startswith(root) and ".lock" not in path and "error.txt" not in path:
-            on_step(f"{event} {_NUMBER.sub('#', Path(path).name)}")
+            on_step(f"{event} {_VARYING.sub('#', Path(path).name)}")
 
     return hook
 
@@ -227,10 +229,9 @@ def check_same(place: Place, expected: Undisturbed) -> None:
     names, expected_names = _names(run), _names(before)
     if names != expected_names:
         raise DifferenceError(f"left over or missing: {sorted(names ^ expected_names)}")
-    for root in (place.path / "outputs", place.path / "data", place.temporary):
-        left = [str(path) for path in root.rglob("*") if _is_temporary(path, place)]
-        if left:
-            raise DifferenceError(f"left over: {left}")
+    left = [str(path.relative_to(place.path)) for path in _temporaries(place)]
+    if left:
+        raise DifferenceError(f"left over: {', '.join(left)}")
     for name in sorted(names):
         if name.endswith(".ckpt"):
             _same_weights(run / name, before / name)
@@ -248,10 +249,11 @@ def _same_metrics(run: Path, before: Path) -> None:
             raise DifferenceError(f"metrics.json: {key} is {metrics[key]}, should be {whole[key]}")
 
 
-def _is_temporary(path: Path, place: Place) -> bool:
-    return path.is_file() and (
-        path.is_relative_to(place.temporary) or path.suffix in (".tmp", ".lock")
-    )
+def _temporaries(place: Place) -> list[Path]:
+    """What a run needs only while it goes on."""
+    own = place.path.rglob("*")
+    in_the_systems_folder = place.temporary.rglob("*")
+    return [*(path for path in own if path.suffix in (".tmp", ".lock")), *in_the_systems_folder]
 
 
 def _names(run: Path) -> set[str]:
@@ -284,8 +286,8 @@ def _without_seconds(path: Path) -> list[str]:
 # --- the whole
 
 
-def torment(root: Path, kind: str, num_kills: int, chosen: random.Random) -> int:
-    """Kill runs of one kind; returns how many were compared with the undisturbed one."""
+def torment(root: Path, kind: str, num_kills: int, chosen: random.Random) -> tuple[int, list[str]]:
+    """Kill runs of one kind; returns how many were compared, and how they differ."""
     expected = undisturbed(Place(kind, root / kind / "undisturbed"))
     steps = expected.steps
     # The rare ones as often as the frequent ones, in an order of chance.
@@ -295,26 +297,30 @@ def torment(root: Path, kind: str, num_kills: int, chosen: random.Random) -> int
         f"{len(names)} kinds",
         flush=True,
     )
-    num_done = num_compared = num_tried = 0
-    while True:
-        place = Place(kind, root / kind / f"run-{num_compared}")
-        while num_done < num_kills:
-            moment, killed = _kill_once(place, expected, names, num_tried, chosen)
-            num_tried += 1
-            if not killed:
-                print(f"     it ended before the moment came ({moment})", flush=True)
-                break
-            num_done += 1
-            epochs = len(_without_seconds(place.run / "history.csv"))
-            print(f"{num_done:>4} {moment}; {epochs} epochs are kept", flush=True)
-            check_whole(place.run, expected)
-        else:
-            wait(start(place), place)
-        check_same(place, expected)
-        num_compared += 1
-        print("     the end is the same", flush=True)
-        if num_done >= num_kills:
-            return num_compared
+    num_done = num_tried = num_runs = 0
+    differences = []
+    while num_done < num_kills:
+        place = Place(kind, root / kind / f"run-{num_runs}")
+        num_runs += 1
+        try:
+            killed = True
+            while killed and num_done < num_kills:
+                moment, killed = _kill_once(place, expected, names, num_tried, chosen)
+                num_tried += 1
+                if killed:
+                    num_done += 1
+                    epochs = len(_without_seconds(place.run / "history.csv"))
+                    print(f"{num_done:>4} {moment}; {epochs} epochs are kept", flush=True)
+                    check_whole(place.run, expected)
+                else:
+                    print(f"     it ended before the moment came ({moment})", flush=True)
+            wait(start(place), place)  # once more, where it is complete
+            check_same(place, expected)
+            print("     the end is the same", flush=True)
+        except (DifferenceError, UserError, OSError, ValueError) as error:
+            differences.append(str(error))
+            print(f"     NOT THE SAME: {error}", flush=True)
+    return num_runs, differences
 
 
 def _kill_once(
@@ -341,22 +347,21 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, action="append", help="the default is all")
     arguments = parser.parse_args()
     kinds = arguments.kind or list(KINDS)
-    num_compared, began = 0, time.monotonic()
+    num_runs, differences, began = 0, [], time.monotonic()
     with tempfile.TemporaryDirectory() as root:
         for number, kind in enumerate(kinds):
             share = len(range(number, arguments.kills, len(kinds)))
             chosen = random.Random(f"{arguments.seed} {kind}")
-            try:
-                num_compared += torment(Path(root), kind, share, chosen)
-            except Exception:
-                traceback.print_exc()
-                print(f"FAILED: {kind}, seed {arguments.seed}")
-                return 1
+            num_of_kind, found = torment(Path(root), kind, share, chosen)
+            num_runs += num_of_kind
+            differences += found
     print(
-        f"{arguments.kills} kills, {num_compared} runs compared with an undisturbed one: all the "
-        f"same ({time.monotonic() - began:.0f} s)"
+        f"{arguments.kills} kills, {num_runs} runs compared with an undisturbed one, "
+        f"{len(differences)} not the same ({time.monotonic() - began:.0f} s)"
     )
-    return 0
+    for difference in differences:
+        print(f"FAILED: {difference}")
+    return 1 if differences else 0
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ keeper has put it; a private folder of the user's cache where that one is read-o
 values before imputation, a fifth of the size, so one file serves every rule.
 """
 
+import contextlib
 import hashlib
 import os
 import stat
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -78,17 +79,35 @@ def load(path: Path, num_episodes: int) -> tuple[str, HourlyValues] | None:
 
 def store(path: Path, key: str, hours: HourlyValues) -> None:
     """Keep values under ``key``, in one atomic step; where that is impossible, do without."""
-    temporary = None
+    store_arrays(path, {"key": np.array(key), "hours": hours})
+
+
+def store_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write arrays to the ``.npz`` file ``path`` in one atomic step, or leave it.
+
+    Each process has a temporary file of its own; what a killed one has left is removed.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, key=np.array(key), hours=hours)
+        for left in path.parent.glob(".*.npz.*.tmp"):
+            if not _is_running(int(left.name.split(".")[-2])):
+                left.unlink(missing_ok=True)
+        with temporary.open("wb") as file:
+            np.savez(file, **arrays)
         temporary.replace(path)
+    except (OSError, ValueError):
+        pass
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
     except OSError:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-    except BaseException:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
-        raise
+        return True
+    return True

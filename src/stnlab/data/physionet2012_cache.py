@@ -5,14 +5,13 @@ over everything that gives these a meaning here: variables, ranges, this file's 
 """
 
 import hashlib
-import tempfile
 from pathlib import Path
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stnlab.data.mimic_cache import cache_path
+from stnlab.data.mimic_cache import cache_path, store_arrays
 from stnlab.data.physionet2012_variables import DESCRIPTORS, NUM_HOURS, RANGES, VARIABLES
 
 __all__ = ["cache_path", "key_of", "load", "store"]
@@ -46,16 +45,5 @@ def load(path: Path, key: str, num_stays: int) -> Arrays | None:
 def store(path: Path, key: str, arrays: Arrays) -> None:
     """Keep arrays under ``key``, in one atomic step; where that is impossible, do without."""
     sha256, values, descriptors = arrays
-    temporary = None
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-            temporary = Path(file.name)
-            np.savez(file, key=key, sha256=sha256, values=values, descriptors=descriptors)
-        temporary.replace(path)
-        temporary = None
-    except OSError:
-        pass
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+    named = {"key": key, "sha256": sha256, "values": values, "descriptors": descriptors}
+    store_arrays(path, named)

@@ -236,8 +236,11 @@ def _published_difference(
     first: Cell, second: Cell, metric: str, published: Published
 ) -> float | None:
     means = []
-    for cell in (first, second):
-        rows = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric)
+    names = [(each.dataset, each.model, each.init, each.padding) for each in (first, second)]
+    if names[0] == names[1]:  # they differ in a setting that the source has but one of
+        return None
+    for name in names:
+        rows = published.of(*name, metric)
         if not rows or rows[0].sample.n == 0 or rows[0].sample.mean is None:
             return None
         means.append(rows[0].sample.mean)

@@ -211,8 +211,8 @@ class Run:
 
     def _is_of_the_folder(self, error: OSError) -> bool:
         """Whether ``error`` came of writing there; an error of writing itself names no file."""
-        if isinstance(error.filename, str | os.PathLike):
-            return Path(error.filename).is_relative_to(self.folder.path)
+        if isinstance(error.filename, str | bytes | os.PathLike):  # TensorBoard's are bytes
+            return Path(os.fsdecode(error.filename)).is_relative_to(self.folder.path)
         return error.errno in _CANNOT_WRITE
 
     # --- training

@@ -1,5 +1,6 @@
 """What several tests need: a short run, in a folder of its own."""
 
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -8,6 +9,10 @@ import pytest
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
+
+
+# A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
 
-
 # A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -33,7 +33,9 @@ TINY = [
     "trainer.accelerator=cpu",
     "trainer.enable_progress_bar=false",
 ]
-MOST_GROWTH = 16.0  # MiB after the warm-up; allocators breathe
+# MiB after the warm-up. The C allocator breathes: over 250 runs the size went up and down between
+# 905 and 966 and ended where it began. One copy of the images is 180.
+MOST_GROWTH = 48.0
 NAN = "optimizer.lr=1.0e+30"  # the loss becomes no number, and the run fails
 
 

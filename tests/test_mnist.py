@@ -52,7 +52,7 @@ def test_a_damaged_file_is_named(copy, damage):
 def test_a_wrong_but_whole_file_is_named(copy):
     path = copy / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\0"))
-    with pytest.raises(UserError, match=r"md5 of the unpacked file is"):
+    with pytest.raises(UserError, match=r"SHA-256 of the unpacked file is"):
         mnist.load(str(copy))
 
 

@@ -233,9 +233,26 @@ def test_two_processes_in_one_folder(short, quiet, train_py, tmp_path):
         process.communicate()
 
 
-def test_a_loss_that_is_no_number_stops_the_run(short, quiet):
-    config = short("optimizer.lr=1.0e+30")
-    with pytest.raises(UserError, match=r"the loss became (nan|inf) in epoch 1, step \d+.*Lower"):
+WARP = r"\. The warp's means over these inputs: theta11 [-\w.+]+, .* Lower optimizer\.lr"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "where"),
+    [
+        ([], rf"in epoch 1, step 2{WARP}"),
+        (["model=cnn"], r"in epoch 1, step 2\. Lower optimizer\.lr"),
+        # The last step of all is too large, and no loss of training is computed after it.
+        (["trainer.limit_train_batches=1"], rf"on the validation part after epoch 1, step 1{WARP}"),
+        (
+            ["trainer.limit_train_batches=1", "trainer.max_epochs=1", "dataset.val_size=0"],
+            rf"on the test part after epoch 1, step 1{WARP}",
+        ),
+    ],
+    ids=["stn", "cnn", "last step, validation", "last step, test"],
+)
+def test_a_loss_that_is_no_number_stops_the_run(short, quiet, overrides, where):
+    config = short("optimizer.lr=1.0e+30", *overrides)
+    with pytest.raises(UserError, match=rf"^the loss became (nan|inf) {where}"):
         train(config, quiet)
     assert not (folder(config) / "metrics.json").exists()
 

@@ -243,6 +243,9 @@ def test_mistakes_get_one_line(tmp_path, sweep_py):
         (["seeds=3"], "'seeds'"),
         (["sedes=[1]"], "Did you mean 'seeds'"),
         (["hydra/launcher=slurm"], "brings submitit_slurm"),
+        (["hydra.launcher._target_=os.system"], "'os.system' is none of Hydra's plugins"),
+        (["hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs is 0; allowed: 1 or more"),
+        (["hydra/sweeper=basic"], "hydra/sweeper: sweep.py runs"),
     ):
         status, _out, err = sweep_py(*overrides)
         assert status == 1, overrides

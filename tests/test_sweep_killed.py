@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 
 from short_run import SHORT
 
@@ -35,3 +36,14 @@ def test_ten_kills_change_nothing(tmp_path, start_py, sweep_py):
         assert (disturbed / name).read_bytes() == (undisturbed / name).read_bytes()
     leftovers = [path for path in disturbed.rglob(".*") if path.is_file()]
     assert leftovers == []
+
+
+def test_a_worker_that_begins_after_its_sweep_is_gone_ends():
+    program = (
+        "import time\n"
+        "from stnlab.sweep.job import end_with_the_launcher\n"
+        "end_with_the_launcher(launcher=1 << 30)\n"
+        "time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=30)
+    assert done.returncode == 1

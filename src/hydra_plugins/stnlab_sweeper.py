@@ -4,6 +4,8 @@ Hydra finds its plugins in the namespace package ``hydra_plugins`` and imports a
 start, so nothing heavy is imported here.
 """
 
+import os
+import secrets
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
@@ -55,6 +57,8 @@ def _job_config(config: DictConfig, num_threads: int) -> DictConfig:
         config.hydra.overrides.hydra = []  # the launcher's own keys are not a run's
         if "n_jobs" in config.hydra.launcher:
             config.hydra.launcher = _joblib(config.hydra.launcher, num_threads)
+        elif config.hydra.runtime.choices["hydra/launcher"] == "ray":
+            _settle_ray(config.hydra.launcher.ray.init)
     return config
 
 
@@ -62,15 +66,40 @@ def _joblib(launcher: DictConfig, num_threads: int) -> dict[str, Any]:
     """As many processes as the cores have room for, which end with this one."""
     import joblib
 
+    from stnlab.errors import UserError
+
     settings = {str(key): value for key, value in launcher.items()}
+    if settings["n_jobs"] < 1 and settings["n_jobs"] != -1:
+        raise UserError(
+            f"hydra.launcher.n_jobs is {settings['n_jobs']}; allowed: 1 or more processes, or -1 "
+            "for as many as the cores have room for."
+        )
     if settings["n_jobs"] == -1:
         num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]  # joblib has no types
         settings["n_jobs"] = max(num_cores // num_threads, 1)
     settings["initializer"] = {
-        "_target_": "hydra.utils.get_method",
-        "path": "stnlab.sweep.job.end_with_the_launcher",
+        "_target_": "stnlab.sweep.job.end_with_the_launcher",
+        "_partial_": True,
+        "launcher": os.getpid(),
     }
     return settings
+
+
+def _settle_ray(init: DictConfig) -> None:
+    """Let a Ray that starts on this machine listen on loopback, and to who has its token.
+
+    Ray would listen on all addresses, and run whatever it is sent. What it listens on, it decides
+    from a variable that is named for the systems where it always stays on loopback. A Ray that is
+    there, which ``address`` names, is reached as its owner has set it up.
+    """
+    if "RAY_ADDRESS" in os.environ or init.get("address") not in (None, "local"):
+        init.setdefault("object_store_memory", None)  # the launcher's default is for its own Ray
+        return
+    init.address = "local"  # and no other that happens to run here
+    os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    if "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
 ConfigStore.instance().store(

@@ -1,6 +1,7 @@
 """The command line: Hydra's, with its errors in plain words and a help that explains the groups."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,13 @@ def sweep_main() -> int:
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(_SWEEP_HELP.format(groups=_describe_groups()), end="")
         return 0
+    if any(re.match(r"\+*hydra[/.]sweeper\b", argument) for argument in sys.argv[1:]):
+        return _tell(
+            UserError(
+                "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
+                "Leave it out; train.py -m takes any."
+            )
+        )
     from stnlab.sweep.job import run_job
 
     return _run_hydra("sweep", run_job)

@@ -130,7 +130,10 @@ class Classification(pl.LightningModule):
             logits = self.network(inputs)
             loss = scores.loss(logits, targets)
             if not math.isfinite(loss.item()):
-                raise self._diverged(loss.item(), inputs)
+                with torch.no_grad():
+                    _, theta = self.network.predict(inputs)
+                where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + 1}"
+                raise self._diverged(loss.item(), where, theta)
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:
@@ -146,26 +149,24 @@ class Classification(pl.LightningModule):
         loss = torch.stack(self._losses).mean().item()
         self._score("train", self._taken("train"), loss=loss)
 
-    @torch.no_grad()
-    def _diverged(self, loss: float, inputs: Tensor) -> UserError:
-        """What to say of a loss that is no number, before it has touched the weights."""
+    def _diverged(self, loss: float, where: str, theta: Tensor | None) -> UserError:
+        """What to say of a loss that is no number: before it touches a weight, or a result."""
         transformer, thetas = self.network.transformer, ""
-        if transformer is not None:
-            found = transformer.describe(transformer(inputs).theta.float())
+        if transformer is not None and theta is not None:
+            found = transformer.describe(theta.float())
             named = {name.removeprefix("theta/"): values for name, values in found.items()}
             shown = [f"{name} {values.mean():.3g}" for name, values in named.items()]
-            thetas = f" The warp's means over the batch: {', '.join(shown)}."
+            thetas = f" The warp's means over these inputs: {', '.join(shown)}."
         return UserError(
-            f"the loss became {loss} in epoch {self.current_epoch + 1}, step "
-            f"{len(self._losses) + 1}.{thetas} Lower optimizer.lr (now {self.optimizer_config.lr}) "
-            "or set trainer.gradient_clip_val."
+            f"the loss became {loss} {where}.{thetas} Lower optimizer.lr (now "
+            f"{self.optimizer_config.lr}) or set trainer.gradient_clip_val."
         )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._collect("val", self._predict(batch))
 
     def on_validation_epoch_end(self) -> None:
-        self.val_predictions = self._taken("val")
+        self.val_predictions = self._taken_finite("val", "validation")
         self._score("val", self.val_predictions)
 
     def on_test_epoch_start(self) -> None:
@@ -175,7 +176,8 @@ class Classification(pl.LightningModule):
         self._collect(f"test {dataloader_idx:03d}", self._predict(batch))
 
     def on_test_epoch_end(self) -> None:
-        self.test_predictions = [self._taken(part) for part in sorted(self._collected)]
+        parts = sorted(self._collected)
+        self.test_predictions = [self._taken_finite(part, "test") for part in parts]
 
     def _predict(self, batch: Batch) -> Predictions:
         inputs, targets = batch
@@ -187,6 +189,16 @@ class Classification(pl.LightningModule):
 
     def _taken(self, part: str) -> Predictions:
         return Predictions.join(self._collected.pop(part))
+
+    def _taken_finite(self, part: str, name: str) -> Predictions:
+        """A last step that is too large is met only here: no loss was computed after it."""
+        predictions = self._taken(part)
+        loss = scores.loss(predictions.logits, predictions.targets).item()
+        if not math.isfinite(loss):
+            epoch = self.current_epoch + (not self.trainer.testing)
+            where = f"on the {name} part after epoch {epoch}, step {self.global_step}"
+            raise self._diverged(loss, where, predictions.theta)
+        return predictions
 
     def _score(self, part: str, predictions: Predictions, loss: float | None = None) -> None:
         """``loss`` replaces the one recomputed from the predictions, where it was recorded."""

@@ -2,18 +2,17 @@
 
     python tests/engines/local_ray.py -- python sweep.py hydra/launcher=ray ...
 
-``hydra/launcher=ray`` starts a Ray of its own and takes it down again. Ray cannot be told to stay
-on the loopback interface: it replaces 127.0.0.1 by the machine's outward address, and most of its
-servers listen on every address. So the command runs in a network namespace that has nothing but a
-loopback interface, and in a process namespace, which ends every process of Ray with the command,
-even when that is killed. This takes root (with CAP_SYS_ADMIN) or a kernel that lets users make
-namespaces; nothing in the namespace can reach the network.
+``hydra/launcher=ray`` starts a Ray of its own and takes it down again. Left to itself, Ray listens
+on every address of the machine; that a sweep's does not is what a test shows, and must not rely on.
+So the command runs in a network namespace that has nothing but a loopback interface, and in a
+process namespace, which ends every process of Ray with the command, even when that is killed. This
+takes root (with CAP_SYS_ADMIN) or a kernel that lets users make namespaces; nothing in the
+namespace can reach the network.
 """
 
 import contextlib
 import importlib.util
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -66,9 +65,6 @@ class RaySandbox:
             **os.environ,
             "RAY_TMPDIR": str(self.folder),
             "RAY_USAGE_STATS_ENABLED": "0",
-            # Without a token in the environment Ray writes one to ~/.ray.
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN": secrets.token_hex(32),
         }
 
 

@@ -2,25 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from engines.local_ray import OVERRIDES, RaySandbox
+from omegaconf import OmegaConf
 from short_run import SHORT
 
+from hydra_plugins.stnlab_sweeper import _settle_ray
 from stnlab.config import PROJECT_DIR
 
-SWEEP = [
-    sys.executable,
-    str(PROJECT_DIR / "sweep.py"),
-    "dataset=rot90",
-    "model=cnn,stn",
-    "seeds=[0,1]",
-    "name=short",
-    *SHORT,
-]
+SWEEP_PY = [sys.executable, str(PROJECT_DIR / "sweep.py"), "dataset=rot90", "name=short", *SHORT]
+SWEEP = [*SWEEP_PY, "model=cnn,stn", "seeds=[0,1]"]
 
 
 def sweep(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> Path:
@@ -63,3 +59,80 @@ def test_slurm_gives_the_same_numbers(on_joblib: Path, tmp_path: Path) -> None:
 def test_ray_gives_the_same_numbers(on_joblib: Path, ray: RaySandbox, tmp_path: Path) -> None:
     found = sweep(tmp_path, ray.command([*SWEEP, *OVERRIDES]), {**os.environ, **ray.environment()})
     assert_same_numbers(on_joblib, found)
+
+
+# Gives a network namespace an outward address, runs a command in it, and writes down the addresses
+# on which anything listened meanwhile (in hexadecimal, as the kernel has them).
+WATCH = """\
+import pathlib, subprocess, sys, time
+out, *command = sys.argv[1:]
+for setting in (
+    "link add outward type veth peer name other",
+    "addr add 10.9.9.9/24 dev outward",
+    "link set outward up",
+    "link set other up",
+    "route add default via 10.9.9.1",
+):
+    subprocess.run(["ip", *setting.split()], check=True)
+sweep, found = subprocess.Popen(command), set()
+while sweep.poll() is None:
+    for table in ("tcp", "tcp6", "udp", "udp6"):
+        for line in pathlib.Path("/proc/net", table).read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A" or (table.startswith("udp") and state == "07"):
+                found.add(local.split(":")[0])
+    time.sleep(0.05)
+pathlib.Path(out).write_text(" ".join(sorted(found)))
+sys.exit(sweep.returncode)
+"""
+LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
+
+
+def addresses_of_ray(ray: RaySandbox, folder: Path, **environment: str) -> set[str]:
+    """The addresses on which anything listens while a sweep goes on, on Ray."""
+    if shutil.which("ip") is None:
+        pytest.skip("an outward address takes iproute2")
+    out = folder / "addresses"
+    command = [sys.executable, "-c", WATCH, str(out), *SWEEP_PY, "model=cnn", "seeds=[0]"]
+    sweep(folder, ray.command([*command, *OVERRIDES]), {**ray.environment(), **environment})
+    return set(out.read_text().split())
+
+
+def test_ray_listens_on_loopback_alone(ray: RaySandbox, tmp_path: Path) -> None:
+    found = addresses_of_ray(ray, tmp_path)
+    assert found
+    assert found <= LOOPBACK
+
+
+def test_without_our_settings_ray_listens_to_all(ray: RaySandbox, tmp_path: Path) -> None:
+    """So that the test above can fail."""
+    found = addresses_of_ray(ray, tmp_path, RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER="1")
+    assert found & {"00000000", "0" * 32}
+
+
+@pytest.mark.parametrize(
+    ("given", "address", "is_ours"),
+    [
+        ({}, None, True),
+        ({"RAY_AUTH_TOKEN": "theirs"}, "local", True),
+        ({"RAY_AUTH_MODE": "disabled"}, None, False),
+        ({}, "auto", False),
+        ({"RAY_ADDRESS": "10.1.2.3:6379"}, None, False),
+    ],
+)
+def test_a_ray_of_our_own_takes_a_token(monkeypatch, given, address, is_ours) -> None:
+    for name in (
+        "RAY_ADDRESS",
+        "RAY_AUTH_MODE",
+        "RAY_AUTH_TOKEN",
+        "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
+    ):
+        monkeypatch.setenv(f"RAY_{name}", "")  # so that what is set below is undone
+        monkeypatch.delenv(f"RAY_{name}")
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    _settle_ray(OmegaConf.create({"address": address}))
+    assert (os.environ.get("RAY_AUTH_MODE") == "token") is is_ours
+    token = os.environ.get("RAY_AUTH_TOKEN", "")
+    assert token == given.get("RAY_AUTH_TOKEN", token)
+    assert (len(token) >= 6) is is_ours

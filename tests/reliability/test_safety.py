@@ -246,7 +246,7 @@ def test_mnist_is_fetched_over_tls_alone(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fetch)
     monkeypatch.setattr(MNIST, "mirrors", ["http://plain.example/", *MNIST.mirrors])
-    with pytest.raises(UserError, match=r"ubyte is damaged: md5 of the unpacked file"):
+    with pytest.raises(UserError, match=r"ubyte is damaged: SHA-256 of the unpacked file"):
         mnist.load(str(tmp_path / "mnist"))
     assert asked
     assert all(url.startswith("https://") for url in asked)

@@ -140,6 +140,11 @@ def _explained(error: BaseException) -> UserError:
         return UserError("cannot read the overrides: one is nested too deeply.")
     if "sys.set_int_max_str_digits" in str(error):
         return UserError("cannot read the overrides: one has a number of thousands of digits.")
+    if found := re.search("Invalid plugin '(.*)': not the hydra_plugins package", str(error)):
+        return UserError(
+            f"'{found[1]}' is none of Hydra's plugins, and is not called. Choose one with "
+            "hydra/launcher=…; python sweep.py --help names them."
+        )
     if not isinstance(error, HydraException | OmegaConfBaseException | ValueError):
         reason = str(error) or type(error).__name__
         return UserError(

@@ -18,12 +18,24 @@ from stnlab.errors import UserError
 BUNDLED_ROOT = Path(__file__).resolve().parents[3] / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
-# Size in bytes and md5 of the unpacked files, as torchvision and the data's authors know them.
+# Size in bytes and SHA-256 of the unpacked files.
 _FILES = {
-    "train-images-idx3-ubyte": (47_040_016, "6bbc9ace898e44ae57da46a324031adb"),
-    "train-labels-idx1-ubyte": (60_008, "a25bea736e30d166cdddb491f175f624"),
-    "t10k-images-idx3-ubyte": (7_840_016, "2646ac647ad5339dbf082846283269ea"),
-    "t10k-labels-idx1-ubyte": (10_008, "27ae3e4e09519cfbb04c329615203637"),
+    "train-images-idx3-ubyte": (
+        47_040_016,
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    ),
+    "train-labels-idx1-ubyte": (
+        60_008,
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    ),
+    "t10k-images-idx3-ubyte": (
+        7_840_016,
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    ),
+    "t10k-labels-idx1-ubyte": (
+        10_008,
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
 }
 
 
@@ -98,7 +110,7 @@ def _remove_if_empty(folder: Path) -> None:
             path.rmdir()
 
 
-def _read_checked(folder: Path, name: str, size: int, md5: str) -> bytes:
+def _read_checked(folder: Path, name: str, size: int, sha256: str) -> bytes:
     path = _find(folder, name)
     if path is None:
         raise UserError(f"dataset.root: {folder} has no {name} after the download.")
@@ -109,9 +121,9 @@ def _read_checked(folder: Path, name: str, size: int, md5: str) -> bytes:
         raise _damaged(path, str(error)) from error
     if len(data) > size:
         raise _damaged(path, f"the unpacked file has more than {size:,} bytes")
-    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if found != md5:
-        raise _damaged(path, f"md5 of the unpacked file is {found}, not {md5}")
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise _damaged(path, f"SHA-256 of the unpacked file is {found}, not {sha256}")
     return data
 
 

@@ -81,8 +81,8 @@ def _out_of_time(error: Exception) -> str:
     )
 
 
-def end_with_the_launcher() -> None:
-    """End this process, a launcher's worker, when the one that started it is gone.
+def end_with_the_launcher(launcher: int) -> None:
+    """End this process, a worker, when the process ``launcher`` that started it is gone.
 
     The workers of a sweep that is killed would else wait for its next word for minutes, with all
     that their runs hold in memory. A run that ends so goes on from its last checkpoint.
@@ -91,10 +91,9 @@ def end_with_the_launcher() -> None:
     own about it.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == launcher:  # which may be gone before this process has come so far
             time.sleep(_WATCH_SECONDS)
         os._exit(1)
 

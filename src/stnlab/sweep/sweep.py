@@ -108,7 +108,7 @@ class Sweep:
         except (KeyboardInterrupt, TerminatedError) as stop:
             raise _stopped(stop) from stop
         except Exception as error:  # each engine has its own for a worker that was killed
-            if not any(run.folder.config.exists() for run in runs):
+            if not any(_has_begun(run) for run in runs):
                 raise UserError(
                     f"hydra/launcher could start nothing ({type(error).__name__}: {error}). "
                     "python sweep.py --help names the engines and what each needs."
@@ -144,6 +144,10 @@ def _is_older(report: Path, standings: Sequence[Standing]) -> bool:
         return True
     done = [each.run.folder.metrics for each in standings if each.status is Status.done]
     return any(path.stat().st_mtime > report.stat().st_mtime for path in done)
+
+
+def _has_begun(run: PlannedRun) -> bool:
+    return run.folder.config.exists() and look(run).status is not Status.other_config
 
 
 def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:

@@ -127,8 +127,8 @@ def test_a_ray_of_our_own_takes_a_token(monkeypatch, given, address, is_ours) ->
         "RAY_AUTH_TOKEN",
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER",
     ):
-        monkeypatch.setenv(f"RAY_{name}", "")  # so that what is set below is undone
-        monkeypatch.delenv(f"RAY_{name}")
+        monkeypatch.setenv(name, "")  # so that what is set below is undone
+        monkeypatch.delenv(name)
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     _settle_ray(OmegaConf.create({"address": address}))

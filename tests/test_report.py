@@ -332,6 +332,14 @@ def test_a_setting_that_differs_is_said(study):
     assert "trainer.max\\_epochs is 1 where SEED has 10" in text
 
 
+def test_a_setting_that_differs_by_row_is_said_by_row(study):
+    for seed in range(3):
+        plain = config(model="cnn", seed=seed, trainer__max_epochs=1)
+        (study / "cnn" / f"seed={seed}" / "config.yaml").write_text(yaml.safe_dump(plain))
+    (note,) = read_study(study).notes
+    assert note == f"trainer.max_epochs is not the same in all runs: 10 in {STN}; 1 in cnn."
+
+
 def test_rows_that_differ_as_rows_do_are_not_noted(study):
     assert read_study(study).notes == ()
 
@@ -351,7 +359,12 @@ def test_a_claim_within_chance_is_partly_reproduced(study):
     assert pair["verdict"] == "same direction, but not beyond chance"
     assert pair["difference"] == pytest.approx(0.02)
     assert pair["published_difference"] == pytest.approx(0.9846 - 0.97374)
-    assert "+2.00 (−0.48 to +4.48)" in text
+    assert (
+        "| pair | verdict | seeds | mean difference (95%) | p | d_z | without collapsed runs | "
+        "published |\n|---|---|--:|--:|--:|--:|--:|--:|\n| stn-identity-zeros − cnn | ◐ same "
+        "direction, but not beyond chance | 3 of 3 | +2.00 (−0.48 to +4.48) | 0.074 | 2.00 | – | "
+        "+1.09 |\n"
+    ) in text
 
 
 def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
@@ -503,6 +516,21 @@ def test_several_folders_make_one_report(study, tmp_path):
     with (out / "summary.csv").open() as file:
         verdicts = [row["verdict"] for row in csv.DictReader(file) if row["study"] == "rot90"]
     assert verdicts == ["consistent with published", "not published", "not published"]
+
+
+def test_where_nothing_is_published_nothing_is_set_beside_it(tmp_path):
+    folder = tmp_path / "ours"
+    write_plan(folder, [cell(name, [0, 1], "ours") for name in (STN, "cnn")], CLAIMS[:1])
+    for model, values in ((STN, (0.98, 0.97)), ("cnn", (0.97, 0.965))):
+        for seed, value in enumerate(values):
+            plain = config("ours", model.split("-")[0], seed)
+            write_run(folder / model / f"seed={seed}", value, plain=plain)
+    text = report(folder).read_text()
+    assert "\n## Results\n" in text
+    assert "published" not in text.split("## How it was done")[0].lower()
+    assert "partly holds" in text
+    assert "reproduced" not in text
+    assert "**stn beats cnn: ◐ partly holds.** In accuracy on clean test digits." in text
 
 
 def test_a_sweep_without_any_result_has_a_report(tmp_path):

@@ -10,7 +10,7 @@ from stnlab.data.mimic import patient_of
 from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published
-from stnlab.report.results import Cell, Claim, Study, metrics_of
+from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of
 from stnlab.report.statistics import Interval, Paired, paired
 
 REPRODUCED = "reproduced"
@@ -69,6 +69,7 @@ class ClaimResult:
     verdict: str
     summary: str
     pairs: tuple[PairResult, ...]
+    metric: str | None  # what a table calls it; None where no cell of the pairs is there
 
 
 def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
@@ -80,7 +81,14 @@ def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
     pairs = tuple(_pair(claim, first, second, study, published) for first, second in claim.pairs)
     verdict = _overall([pair.verdict for pair in pairs])
     say = _say_robustness if claim.kind == "robustness" else _say_pairs
-    return ClaimResult(claim, verdict, " ".join(say(pairs)), pairs)
+    metric = next(
+        (_metric(claim, cell) for pair in claim.pairs if (cell := study.cell(pair[0]))), ""
+    )
+    return ClaimResult(claim, verdict, " ".join(say(pairs)), pairs, label_of(metric) or None)
+
+
+def _metric(claim: Claim, cell: Cell) -> str:
+    return claim.metric or metrics_of(cell.dataset)[0].key
 
 
 def _overall(verdicts: Sequence[str]) -> str:
@@ -100,7 +108,7 @@ def _pair(
     first, second = study.cell(first_name), study.cell(second_name)
     if first is None or second is None:
         return PairResult(first_name, second_name, NOT_TESTED, paired({}, {}), None, None, 0)
-    metric = claim.metric or metrics_of(first.dataset)[0].key
+    metric = _metric(claim, first)
     if claim.kind == "patients":
         difference = _over_patients(first, second, metric)
     else:

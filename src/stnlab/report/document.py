@@ -167,7 +167,7 @@ def _sign(verdict: str) -> str:
 def _sign_claim(verdict: str, result: StudyResult) -> str:
     """A claim's verdict; what nobody has published cannot be reproduced, but it may hold."""
     sign = _sign(verdict)
-    if any(row.published for row in result.rows):
+    if result.is_published:
         return sign
     return sign.replace("not reproduced", "does not hold").replace("reproduced", "holds")
 

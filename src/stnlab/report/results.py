@@ -193,6 +193,12 @@ def metrics_of(dataset: str) -> tuple[Metric, ...]:
     return CLINICAL_METRICS if dataset in CLINICAL_DATASETS else DIGIT_METRICS
 
 
+def label_of(metric: str) -> str:
+    """What a table calls a metric; its key where no table shows it."""
+    known = {each.key: each.label for each in (*DIGIT_METRICS, *CLINICAL_METRICS)}
+    return known.get(metric, metric)
+
+
 # --- reading
 
 
@@ -476,11 +482,17 @@ def differing_settings(cells: Sequence[Cell]) -> list[str]:
     """
     values: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
-        for run in cell.runs:
-            settings = identity(run.config) if run.config else {}
-            for key, value in settings.items():
-                if (group := _sharing(key, cell)) is not None:
-                    values[key, *group][str(value)].append(f"{cell.name} seed {run.seed}")
+        configs = {run.seed: identity(run.config) for run in cell.runs if run.config}
+        for key in dict.fromkeys(key for config in configs.values() for key in config):
+            if (group := _sharing(key, cell)) is None:
+                continue
+            found: dict[str, list[str]] = defaultdict(list)
+            for seed, config in configs.items():
+                if key in config:
+                    found[str(config[key])].append(f"{cell.name} seed {seed}")
+            for value, runs in found.items():
+                is_whole_cell = len(runs) == len(configs)
+                values[key, *group][value] += [cell.name] if is_whole_cell else runs
     notes = []
     for (key, *_), found in values.items():
         if len(found) > 1:

@@ -118,11 +118,12 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
         handles=list(_seed_handles(rows)), loc="outside lower center", ncols=4, frameon=False
     )
     save(figure, path)
+    published = "; grey: published mean ± standard deviation" if result.is_published else ""
     return StudyFigure(
         path,
-        f"{rows[0].metric.label} of every seed, with mean and published mean",
+        f"{rows[0].metric.label} of every seed, with its mean",
         f"Every seed's {rows[0].metric.label}. Diamonds and bars: mean and its 95% interval, "
-        "collapsed seeds included; grey: published mean ± standard deviation.",
+        f"collapsed seeds included{published}.",
     )
 
 

@@ -53,6 +53,11 @@ class StudyResult:
     rows: tuple[Row, ...]
     claims: tuple[ClaimResult, ...]
 
+    @property
+    def is_published(self) -> bool:
+        """Whether anyone has published anything to compare with."""
+        return any(row.published for row in self.rows)
+
     def rows_of(self, cell: Cell) -> list[Row]:
         return [row for row in self.rows if row.cell is cell]
 

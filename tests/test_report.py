@@ -5,6 +5,7 @@ import json
 import math
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import yaml
 from matplotlib.image import imsave
 
 from stnlab.errors import UserError
+from stnlab.files import LOCK, locked
 from stnlab.report import write_report
 from stnlab.report.__main__ import main
 from stnlab.report.published import read_published
@@ -476,6 +478,19 @@ def test_hostile_text_is_shown_as_text(study):
     for table in page.split("<table>")[1:]:
         rows = table.split("</table>")[0].split("<tr>")[1:]
         assert {row.count("</td>") + row.count("</th>") for row in rows} == {rows[0].count("</th>")}
+
+
+def test_a_report_waits_for_another_one_and_sees_what_came_meanwhile(study):
+    with ThreadPoolExecutor() as threads:
+        with locked(study / LOCK):
+            writing = threads.submit(write_report, [study], study)
+            with pytest.raises(TimeoutError):
+                writing.result(timeout=0.5)
+            assert not (study / "report.md").exists()
+            write_run(study / "cnn" / "seed=7", 0.5)
+        writing.result(timeout=60)
+    assert "seed 7" in (study / "report.md").read_text()
+    assert not (study / LOCK).exists()
 
 
 def test_the_same_runs_give_the_same_bytes(study, tmp_path):

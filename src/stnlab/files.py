@@ -1,12 +1,17 @@
 """Writing files so that nothing half-written is ever read, and reading them back."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock
 
 from stnlab.errors import UserError
+
+LOCK = ".lock"  # in a study's folder, while someone writes there
 
 
 def unwritable(path: Path, error: OSError) -> UserError:
@@ -17,8 +22,33 @@ def unwritable(path: Path, error: OSError) -> UserError:
     )
 
 
+@contextlib.contextmanager
+def locked(path: Path, seconds: float = -1) -> Iterator[None]:
+    """Hold the lock ``path``, a file that is there meanwhile; if the process dies, it is let go.
+
+    Args:
+        path: its folder is made.
+        seconds: how long to wait for another process; for ever where it is negative.
+
+    Raises:
+        filelock.Timeout: another process still holds it.
+        OSError: it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=seconds)
+    lock.acquire()
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
 def write_atomically(path: Path, content: str) -> None:
-    """Write a text file so that a reader sees the old content or the new, never a part."""
+    """Write a text file so that a reader sees the old content or the new, never a part.
+
+    For one process at a time: see :func:`locked`.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w", encoding="utf-8", newline="\n") as file:
         file.write(content)

@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from stnlab.config import differing_keys, identity
 from stnlab.errors import UserError
-from stnlab.files import read_yaml, unwritable, write_atomically
+from stnlab.files import locked, read_yaml, unwritable, write_atomically
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
 _CHECKSUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
@@ -70,22 +70,17 @@ class RunFolder:
             BusyError: another process is in it.
             UserError: the lock cannot be written.
         """
-        lock = FileLock(self._lock, timeout=_GLIMPSE_SECONDS)
-        try:
-            self._lock.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout as error:
-            raise BusyError(
-                f"{self.path} is being worked on by another process. Wait for it, or give this run "
-                "another place with name=… ."
-            ) from error
-        except OSError as error:
-            raise unwritable(self.path, error) from error
-        try:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locked(self._lock, _GLIMPSE_SECONDS))
+            except Timeout as error:
+                raise BusyError(
+                    f"{self.path} is being worked on by another process. Wait for it, or give this "
+                    "run another place with name=… ."
+                ) from error
+            except OSError as error:
+                raise unwritable(self.path, error) from error
             yield
-        finally:
-            self._lock.unlink(missing_ok=True)
-            lock.release()
 
     def is_locked(self) -> bool:
         """Whether a process works in the folder now; tidies up after one that was killed."""
@@ -156,9 +151,10 @@ class RunFolder:
         )
 
     def note_error(self, text: str) -> None:
-        """Leave word of what stopped the run; its next start removes it."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.error, text.rstrip() + "\n")
+        """Leave word of what stopped the run; its next start removes it, which may be now."""
+        with contextlib.suppress(Timeout), locked(self._lock, _GLIMPSE_SECONDS):
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.error, text.rstrip() + "\n")
 
     def finish(self, metrics: dict[str, Any]) -> None:
         """Write ``metrics.json``, with which the run is complete, after the checksums."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from stnlab.files import unwritable, write_atomically
+from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.markdown import Markup, code_block, render, to_html
 from stnlab.report.protocol import environment_facts, protocol_differences
@@ -42,33 +42,37 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
     Raises:
         UserError: a folder is no sweep's, or ``out`` cannot be written.
     """
+    for folder in folders:
+        read_study(folder)  # nothing is made where there is none
+    try:
+        with locked(out / LOCK):  # two sweeps may end at once, and the last one has seen all runs
+            _write(folders, out)
+    except OSError as error:
+        raise unwritable(out, error) from error
+
+
+def _write(folders: Sequence[Path], out: Path) -> None:
     studies = [read_study(folder) for folder in folders]
     published = read_published()
     results = [summarise(study, published) for study in studies]
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        figures = [draw_study(result, published, out / "figures") for result in results]
-        title = studies[0].name if len(studies) == 1 else out.resolve().name
-        markdown = render(
-            "report.md",
-            _FILTERS,
-            title=title,
-            results=list(zip(results, figures, strict=True)),
-            protocol=protocol_differences(studies),
-            facts=environment_facts(studies),
-            num_tests=sum(_num_tests(result) for result in results),
-            commands=list(dict.fromkeys(study.command for study in studies if study.command)),
-            rebuild=_rebuild_command(folders, out),
-        )
-        images = {
-            f"figures/{figure.path.name}": figure.path for group in figures for figure in group
-        }
-        write_atomically(out / "summary.csv", as_csv(results))
-        write_atomically(out / "summary.json", as_json(results))
-        write_atomically(out / "report.md", markdown)
-        write_atomically(out / "report.html", to_html(markdown, title, images))
-    except OSError as error:
-        raise unwritable(out, error) from error
+    figures = [draw_study(result, published, out / "figures") for result in results]
+    title = studies[0].name if len(studies) == 1 else out.resolve().name
+    markdown = render(
+        "report.md",
+        _FILTERS,
+        title=title,
+        results=list(zip(results, figures, strict=True)),
+        protocol=protocol_differences(studies),
+        facts=environment_facts(studies),
+        num_tests=sum(_num_tests(result) for result in results),
+        commands=list(dict.fromkeys(study.command for study in studies if study.command)),
+        rebuild=_rebuild_command(folders, out),
+    )
+    images = {f"figures/{figure.path.name}": figure.path for group in figures for figure in group}
+    write_atomically(out / "summary.csv", as_csv(results))
+    write_atomically(out / "summary.json", as_json(results))
+    write_atomically(out / "report.md", markdown)
+    write_atomically(out / "report.html", to_html(markdown, title, images))
 
 
 def _rebuild_command(folders: Sequence[Path], out: Path) -> str:

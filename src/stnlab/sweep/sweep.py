@@ -13,7 +13,7 @@ from rich.table import Table
 
 from stnlab.config import SweepConfig
 from stnlab.errors import UserError
-from stnlab.files import unwritable, write_atomically
+from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
@@ -180,10 +180,10 @@ def _write_records(plans: list[StudyPlan]) -> bool:
         path = each.path / "sweep.json"
         text = json.dumps(each.record(command), indent=2) + "\n"
         try:
-            if path.exists() and path.read_text(encoding="utf-8") == text:
-                continue
-            each.path.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, text)
+            with locked(each.path / LOCK):  # two sweeps may begin at once
+                if path.exists() and path.read_text(encoding="utf-8") == text:
+                    continue
+                write_atomically(path, text)
         except OSError as error:
             raise unwritable(path, error) from error
         changed = True

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,34 @@ def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)
         lock.release()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path for a file or a folder to be made, which becomes ``path`` at the end of the block.
+
+    For one process at a time, and others wait; what a killed one has left is removed. Where the
+    block makes nothing, because another has been quicker, ``path`` stays.
+
+    Raises:
+        OSError: it cannot be written, or ``path`` is a folder that is not empty.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with locked(path.with_name(f".{path.name}.lock")):
+        try:
+            _remove(temporary)
+            yield temporary
+            if temporary.exists():
+                temporary.replace(path)
+        finally:
+            _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str) -> None:

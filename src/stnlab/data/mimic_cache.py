@@ -22,6 +22,7 @@ import numpy as np
 
 from stnlab.data.mimic_episodes import HourlyValues, content_of
 from stnlab.data.mimic_variables import NUM_HOURS, NUM_VARIABLES
+from stnlab.files import replacing
 
 _FORMAT = b"stnlab hourly values 1"  # a new number when their meaning changes
 
@@ -83,31 +84,8 @@ def store(path: Path, key: str, hours: HourlyValues) -> None:
 
 
 def store_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
-    """Write arrays to the ``.npz`` file ``path`` in one atomic step, or leave it.
-
-    Each process has a temporary file of its own; what a killed one has left is removed.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    """Write arrays to the ``.npz`` file ``path`` in one atomic step, or leave it."""
+    with contextlib.suppress(OSError, ValueError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for left in path.parent.glob(".*.npz.*.tmp"):
-            if not _is_running(int(left.name.split(".")[-2])):
-                left.unlink(missing_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
-        temporary.replace(path)
-    except (OSError, ValueError):
-        pass
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

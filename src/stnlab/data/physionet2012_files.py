@@ -11,7 +11,6 @@ import http.client
 import re
 import ssl
 import tarfile
-import tempfile
 import urllib.request
 import zlib
 from collections.abc import Collection, Iterator
@@ -20,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NoReturn, Protocol, cast
 
 from stnlab.errors import UserError
+from stnlab.files import replacing
 
 URL = "https://physionet.org/files/challenge-2012/1.0.0/"
 
@@ -322,29 +322,22 @@ def _fetch(url: str, path: Path, sha256: str, schemes: Collection[str] = ("https
         UserError: when the sum is another.
         OSError, http.client.HTTPException: when it cannot be had.
     """
-    temporary = None
-    try:
-        with (
-            contextlib.closing(_opener(schemes).open(url, timeout=_TIMEOUT)) as answer,
-            tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file,
-        ):
-            temporary = Path(file.name)
-            too_large = f"{url} gives more than {MAX_TOTAL_BYTES:,} bytes; nothing was kept."
-            stream, digest = _Bounded(answer, f"dataset.download: {too_large}"), hashlib.sha256()
-            while block := stream.read(1 << 16):
-                digest.update(block)
-                file.write(block)
+    with (
+        contextlib.closing(_opener(schemes).open(url, timeout=_TIMEOUT)) as answer,
+        replacing(path) as temporary,
+        temporary.open("wb") as file,
+    ):
+        too_large = f"{url} gives more than {MAX_TOTAL_BYTES:,} bytes; nothing was kept."
+        stream, digest = _Bounded(answer, f"dataset.download: {too_large}"), hashlib.sha256()
+        while block := stream.read(1 << 16):
+            digest.update(block)
+            file.write(block)
         if digest.hexdigest() != sha256:
             raise UserError(
                 f"dataset.download: {url} has the SHA-256 {digest.hexdigest()}, not {sha256}: it "
                 "was cut off or changed on the way, or another edition was published. Nothing was "
                 f"kept. Try again, or get it by hand, check it, and put it into {path.parent}."
             )
-        temporary.chmod(0o644)
-        temporary.replace(path)
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _opener(schemes: Collection[str]) -> urllib.request.OpenerDirector:

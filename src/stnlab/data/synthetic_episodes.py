@@ -23,8 +23,6 @@ course shorter than the record; phase is in halves of the record (1 is 24 hours)
 
 import csv
 import json
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +32,7 @@ from numpy.typing import NDArray
 
 from stnlab.data.mimic_variables import NUM_HOURS, VARIABLES
 from stnlab.errors import UserError
+from stnlab.files import replacing
 
 LABEL = "SYNTHETIC.txt"
 PLANTED = "planted.csv"
@@ -90,26 +89,18 @@ def ensure_episodes(root: str | Path, settings: Settings) -> None:
     """
     root = Path(root)
     _check(settings)
-    if _holds_something(root):
-        _require_same(root, settings)
-        return
-    temporary = None
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f"{root.name}.", suffix=".tmp", dir=root.parent))
-        temporary.chmod(0o755)
-        _write(temporary, settings)
-        temporary.rename(root)
-    except OSError as error:
         if not _holds_something(root):
-            raise UserError(
-                f"dataset.root: {root} cannot be written: {error.strerror}. Name a folder where "
-                "you may write."
-            ) from error
-        _require_same(root, settings)  # another run was quicker
-    finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+            with replacing(root) as temporary:
+                if not _holds_something(root):  # another run was not quicker
+                    temporary.mkdir()
+                    _write(temporary, settings)
+    except OSError as error:
+        raise UserError(
+            f"dataset.root: {root} cannot be written: {error.strerror}. Name a folder where "
+            "you may write."
+        ) from error
+    _require_same(root, settings)
 
 
 def _holds_something(root: Path) -> bool:

@@ -1,0 +1,79 @@
+"""Files appear whole, one writer at a time, and what a killed one has left is removed."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from stnlab.files import locked, replacing
+
+
+@pytest.fixture(params=["file", "folder"])
+def make(request):
+    """Makes a file or a folder, with some text in it."""
+
+    def file(path, text):
+        path.write_text(text)
+
+    def folder(path, text):
+        path.mkdir()
+        (path / "inner").write_text(text)
+
+    return file if request.param == "file" else folder
+
+
+def content(path):
+    return (path / "inner" if path.is_dir() else path).read_text()
+
+
+def test_what_was_made_is_there_at_the_end_and_nothing_else(tmp_path, make):
+    path = tmp_path / "new" / "data"
+    with replacing(path) as temporary:
+        make(temporary, "whole")
+        assert not path.exists()
+    assert content(path) == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_error_leaves_nothing(tmp_path, make):
+    def fail():
+        with replacing(tmp_path / "data") as temporary:
+            make(temporary, "half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path, make):
+    make(tmp_path / ".data.tmp", "half")
+    (tmp_path / ".data.lock").touch()
+    with replacing(tmp_path / "data") as temporary:
+        assert not temporary.exists()
+        make(temporary, "whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_second_writer_waits_and_may_find_it_done(tmp_path, make):
+    path = tmp_path / "data"
+
+    def second():
+        with replacing(path) as temporary:
+            if not path.exists():
+                make(temporary, "second")
+
+    with ThreadPoolExecutor() as threads:
+        with replacing(path) as temporary:
+            waiting = threads.submit(second)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=0.3)
+            make(temporary, "first")
+        waiting.result(timeout=10)
+    assert content(path) == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_is_waited_for_no_longer_than_is_asked(tmp_path):
+    with locked(tmp_path / "lock"), pytest.raises(TimeoutError), locked(tmp_path / "lock", 0.1):
+        pass
+    assert not (tmp_path / "lock").exists()

@@ -12,7 +12,6 @@ The exit status is 0 where everything was the same.
 """
 
 import argparse
-import json
 import os
 import random
 import re
@@ -29,41 +28,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import torch
 from rich.console import Console
-from short_run import SHORT
+from same_run import (
+    KINDS,
+    DifferenceError,
+    check_same_bytes,
+    check_same_metrics,
+    check_same_results,
+    without_seconds,
+)
 
 from stnlab.config import PROJECT_DIR, compose, folder
 from stnlab.errors import UserError
 from stnlab.run import train
 from stnlab.run.recorder import load_checkpoint
 
-KINDS = {
-    "digits": ["dataset=rot90", "model=stn", *SHORT, "trainer.max_epochs=3"],
-    "clinical": [
-        "dataset=mimic",
-        "dataset.source=synthetic",
-        "dataset.num_train=200",
-        "dataset.num_val=60",
-        "dataset.num_test=80",
-        "model=ts-stn",
-        *SHORT,
-        "trainer.max_epochs=3",
-        "trainer.limit_test_batches=1.0",
-    ],
-}
 _PROCESS_SHARE = 0.1  # of the kills
 _LONGEST_DELAY = 0.01  # seconds
 # Of an episode, a process, a time; of a name that tempfile made up.
 _VARYING = re.compile(r"\d{3,}|[a-z0-9_]{8}(?=\.tmp$)")
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
-_NOT_THE_SAME = {"metrics.json", "history.csv", "config.yaml", "checksums.sha256"}  # by bytes
 
 Hook = Callable[[str, tuple[object, ...]], None]
-
-
-class DifferenceError(AssertionError):
-    """A run is not as it should be."""
 
 
 @dataclass
@@ -209,44 +195,26 @@ def kill_process(place: Place, seconds: float) -> bool:
 def check_whole(run: Path, expected: Undisturbed) -> None:
     """What has its name is whole, at any moment."""
     if (run / "metrics.json").exists():  # killed on its last steps
-        _same_metrics(run, expected.place.run)
+        check_same_metrics(run, expected.place.run)
     for name in ("last.ckpt", "best.ckpt"):
         if (run / "checkpoints" / name).exists():
             load_checkpoint(run / "checkpoints" / name)
     before = expected.place.run
-    history, whole = (_without_seconds(each / "history.csv") for each in (run, before))
+    history, whole = (without_seconds(each / "history.csv") for each in (run, before))
     if history != whole[: len(history)]:
         raise DifferenceError(f"history.csv is {history}, should begin {whole}")
     for path in before.glob("*.csv"):
         found = run / path.name
         if path.name != "history.csv" and found.exists():
-            _same_bytes(found, path)
+            check_same_bytes(found, path)
 
 
 def check_same(place: Place, expected: Undisturbed) -> None:
     """The run has ended as the undisturbed one did."""
-    run, before = place.run, expected.place.run
-    names, expected_names = _names(run), _names(before)
-    if names != expected_names:
-        raise DifferenceError(f"left over or missing: {sorted(names ^ expected_names)}")
     left = [str(path.relative_to(place.path)) for path in _temporaries(place)]
     if left:
         raise DifferenceError(f"left over: {', '.join(left)}")
-    for name in sorted(names):
-        if name.endswith(".ckpt"):
-            _same_weights(run / name, before / name)
-        elif name not in _NOT_THE_SAME:
-            _same_bytes(run / name, before / name)
-    if _without_seconds(run / "history.csv") != _without_seconds(before / "history.csv"):
-        raise DifferenceError("history.csv differs")
-    _same_metrics(run, before)
-
-
-def _same_metrics(run: Path, before: Path) -> None:
-    metrics, whole = (json.loads((each / "metrics.json").read_text()) for each in (run, before))
-    for key in metrics.keys() | whole.keys():
-        if key not in ("seconds", "environment") and metrics[key] != whole[key]:
-            raise DifferenceError(f"metrics.json: {key} is {metrics[key]}, should be {whole[key]}")
+    check_same_results(place.run, expected.place.run)
 
 
 def _temporaries(place: Place) -> list[Path]:
@@ -254,33 +222,6 @@ def _temporaries(place: Place) -> list[Path]:
     own = place.path.rglob("*")
     in_the_systems_folder = place.temporary.rglob("*")
     return [*(path for path in own if path.suffix in (".tmp", ".lock")), *in_the_systems_folder]
-
-
-def _names(run: Path) -> set[str]:
-    files = (path for path in run.rglob("*") if path.is_file())
-    return {str(path.relative_to(run)) for path in files if "tfevents" not in path.name}
-
-
-def _same_bytes(found: Path, expected: Path) -> None:
-    if found.read_bytes() != expected.read_bytes():
-        raise DifferenceError(f"{found.name} differs")
-
-
-def _same_weights(found: Path, expected: Path) -> None:
-    one, other = load_checkpoint(found), load_checkpoint(expected)
-    if one["global_step"] != other["global_step"]:
-        raise DifferenceError(f"{found.name}: other steps")
-    for name, weight in other["state_dict"].items():
-        if not torch.equal(one["state_dict"][name], weight):
-            raise DifferenceError(f"{found.name}: {name} differs")
-
-
-def _without_seconds(path: Path) -> list[str]:
-    if not path.exists():
-        return []
-    header, *rows = path.read_text().splitlines()
-    columns = [index for index, name in enumerate(header.split(",")) if name != "seconds"]
-    return [",".join(row.split(",")[index] for index in columns) for row in rows]
 
 
 # --- the whole
@@ -309,7 +250,7 @@ def torment(root: Path, kind: str, num_kills: int, chosen: random.Random) -> tup
                 num_tried += 1
                 if killed:
                     num_done += 1
-                    epochs = len(_without_seconds(place.run / "history.csv"))
+                    epochs = len(without_seconds(place.run / "history.csv"))
                     print(f"{num_done:>4} {moment}; {epochs} epochs are kept", flush=True)
                     check_whole(place.run, expected)
                 else:

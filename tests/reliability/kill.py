@@ -45,8 +45,8 @@ from stnlab.run.recorder import load_checkpoint
 
 _PROCESS_SHARE = 0.1  # of the kills
 _LONGEST_DELAY = 0.01  # seconds
-# Of an episode, a process, a time; of a name that tempfile made up.
-_VARYING = re.compile(r"\d{3,}|[a-z0-9_]{8}(?=\.tmp$)")
+# Of an episode, a process, a time.
+_VARYING = re.compile(r"\d{3,}")
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
 
 Hook = Callable[[str, tuple[object, ...]], None]

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -131,8 +132,11 @@ def rows(table: str) -> list[list[str]]:
 
 def test_ray_runs_a_sweep(ray: RaySandbox, tmp_path: Path) -> None:
     sweep = ray.command(command(tmp_path, *OVERRIDES))
+    # Without a token Ray writes one to ~/.ray; sweep.py sees to that by itself.
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    environment = {**ray.environment(), **token}
     subprocess.run(
-        sweep, cwd=tmp_path, env=ray.environment(), check=True, timeout=120, capture_output=True
+        sweep, cwd=tmp_path, env=environment, check=True, timeout=120, capture_output=True
     )
     assert written(tmp_path) == {"1": "-", "2": "-", "3": "-", "4": "-"}
     assert not [entry for entry in Path("/proc").iterdir() if mentions(entry, str(ray.folder))]

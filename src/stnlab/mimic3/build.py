@@ -178,13 +178,14 @@ def _make(
     """Write everything but the log to ``out``; returns what the log is to hold."""
     from stnlab.mimic3 import events, outcome
 
-    progress = Progress()
+    progress, stages = Progress(), _Stages()
     with ThreadPoolExecutor(1) as beside:
         sums = {name: beside.submit(_sha256, table.path) for name, table in tables.items()}
         try:
             cohort = find_cohort(tables)
             if split is None:
                 split = drawn_split(list(cohort.stays), settings.seed)
+            stages.end("cohort")
             totals = {name: estimated_rows(tables[name]) for name in EVENT_TABLES}
             aside = out / "rows"
             aside.mkdir()
@@ -196,8 +197,10 @@ def _make(
                 file_rows=_between(50_000, settings.memory // 8 // _PENDING_BYTES, 2_000_000),
                 on_rows=lambda name, done: progress(name, done, totals[name]),
             )
+            stages.end("events")
             made = _make_episodes(cohort, spilled, split, settings, out, progress)
             shutil.rmtree(aside)
+            stages.end("episodes")
         except BaseException:
             beside.shutdown(wait=False, cancel_futures=True)
             raise
@@ -205,9 +208,28 @@ def _make(
             progress.clear()
         checksums = {name: each.result() for name, each in sums.items()}
     log = outcome.write(out, cohort, spilled, split, made)
+    stages.end("lists and checksums")
     for line in log["told"]:
         tell(line)
-    return {**log, "versions": _versions(), "sha256 of tables": checksums}
+    return {
+        **log,
+        "sha256 of tables": checksums,
+        "versions": _versions(),
+        "seconds of stages": stages.seconds,
+    }
+
+
+class _Stages:
+    """How long each stage of the work has taken."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = time.monotonic()
+
+    def end(self, stage: str) -> None:
+        now = time.monotonic()
+        self.seconds[stage] = round(now - self._began, 2)
+        self._began = now
 
 
 def _between(low: int, value: int, high: int) -> int:

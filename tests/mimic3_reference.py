@@ -122,9 +122,7 @@ def cohort(raw):
     for stay in stays:
         by_subject[stay["SUBJECT_ID"]].append(stay)
     for own in by_subject.values():
-        own.sort(
-            key=lambda stay: (moment(stay["INTIME"]), moment(stay["OUTTIME"]) or datetime.max)
-        )
+        own.sort(key=lambda stay: (moment(stay["INTIME"]), moment(stay["OUTTIME"]) or datetime.max))
         for number, stay in enumerate(own, start=1):
             stay["N"] = number
             stay["Y"] = int(died(stay))
@@ -174,9 +172,7 @@ def events_of(raw, by_subject):
         values = typed([row["VALUE"] for row in kept])
         if not any(isinstance(value, str) for value in values):
             values = [value if value is None else float(value) for value in values]
-        after[subject] = [
-            {**row, "VALUE": value} for row, value in zip(kept, values, strict=True)
-        ]
+        after[subject] = [{**row, "VALUE": value} for row, value in zip(kept, values, strict=True)]
     return after
 
 
@@ -313,9 +309,7 @@ def episodes(raw, split, items):
             if not stay["DIAGNOSED"] or not length >= 48 - 1e-6 or not early:
                 continue
             name = f"{subject}_episode{stay['N']}_timeseries.csv"
-            files[f"in-hospital-mortality/{part}/{name}"] = "\n".join(
-                [header, *early, ""]
-            ).encode()
+            files[f"in-hospital-mortality/{part}/{name}"] = "\n".join([header, *early, ""]).encode()
             lists[f"{part}/listfile.csv"].append(f"{name},{stay['Y']}")
             if part == "train":
                 part = "val" if subject in in_val else "train"

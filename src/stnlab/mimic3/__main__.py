@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _refuse(error)
     except (KeyboardInterrupt, TerminatedError) as stop:
-        return _refuse(StoppedError("stopped. Nothing was kept; the same command starts anew.", stop))
+        return _refuse(
+            StoppedError("stopped. Nothing was kept; the same command starts anew.", stop)
+        )
 
 
 def _refuse(error: UserError) -> int:
@@ -61,7 +63,9 @@ def _build(arguments: Sequence[str]) -> int:
         "--split", metavar="FOLDER", type=Path, help="holds testset.csv and valset.csv"
     )
     lists.add_argument(
-        "--download", action="store_true", help="fetch the two lists from the benchmark's repository"
+        "--download",
+        action="store_true",
+        help="fetch the two lists from the benchmark's repository",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the split, where it is drawn by lot (0)"
@@ -99,9 +103,7 @@ def _split(given: argparse.Namespace) -> Split | None:
 def _verify(arguments: Sequence[str]) -> int:
     from stnlab.mimic3.verify import fetched_hashes, read_hashes, verify
 
-    parser = argparse.ArgumentParser(
-        prog="python -m stnlab.mimic3 verify", description=_VERIFY
-    )
+    parser = argparse.ArgumentParser(prog="python -m stnlab.mimic3 verify", description=_VERIFY)
     parser.add_argument("folder", metavar="FOLDER", type=Path, help="has train/ and test/")
     parser.add_argument(
         "--hashes", metavar="CSV", type=Path, help="the list, ihm.csv of the benchmark's tests"

@@ -277,9 +277,7 @@ def _make_episodes(
     return made
 
 
-def _shares(
-    cohort: Cohort, spilled: "Spilled", split: Split, num_rows: int
-) -> Iterator["Share"]:
+def _shares(cohort: Cohort, spilled: "Spilled", split: Split, num_rows: int) -> Iterator["Share"]:
     """Subjects in order, up to ``num_rows`` rows together."""
     from stnlab.mimic3.episodes import Share
 
@@ -302,9 +300,7 @@ def _shares(
         begin = end
 
 
-def _in_processes(
-    shares: Iterator["Share"], out: Path, whole: bool, jobs: int
-) -> Iterator["Made"]:
+def _in_processes(shares: Iterator["Share"], out: Path, whole: bool, jobs: int) -> Iterator["Made"]:
     if jobs == 1:
         from stnlab.mimic3.episodes import make_episodes
 

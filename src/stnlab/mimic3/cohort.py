@@ -178,9 +178,7 @@ def _stay(
 
 
 def _sorted(stays: Iterable[Stay]) -> list[Stay]:
-    return sorted(
-        stays, key=lambda stay: (stay.begin, _NEVER if stay.end is None else stay.end)
-    )
+    return sorted(stays, key=lambda stay: (stay.begin, _NEVER if stay.end is None else stay.end))
 
 
 def _number(text: str | None) -> float | None:

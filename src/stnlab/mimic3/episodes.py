@@ -149,9 +149,7 @@ def _with_mode(rows: pl.DataFrame, share: Share) -> pl.DataFrame:
         return rows.with_columns(mode=pl.lit(0, pl.Int32))
     places = {"subject": pl.Int32, "first": pl.UInt16, "second": pl.UInt16}
     modes = pl.DataFrame(known, schema={**places, "mode": pl.Int32}, orient="row")
-    return rows.join(modes, on=list(places), how="left").with_columns(
-        pl.col("mode").fill_null(0)
-    )
+    return rows.join(modes, on=list(places), how="left").with_columns(pl.col("mode").fill_null(0))
 
 
 class _Moments:
@@ -164,9 +162,7 @@ class _Moments:
         rows = rows.join(moments, on=["subject", "time"])
         self._codes = np.full((len(moments), len(NAMES)), -1, np.int32)
         variable = rows["kind"].to_numpy() // KINDS_OF_VARIABLE
-        np.maximum.at(
-            self._codes, (rows["moment"].to_numpy(), variable), rows["code"].to_numpy()
-        )
+        np.maximum.at(self._codes, (rows["moment"].to_numpy(), variable), rows["code"].to_numpy())
         # A line for each moment and stay, in this order.
         lines = rows.select("moment", "stay").unique().sort("moment", "stay")
         self._moment_of_line = lines["moment"].to_numpy()

@@ -252,9 +252,7 @@ class _Scan:
             missing = int(_is_missing(lost).sum())
             counts["without a time"] += missing
             counts["with a time that cannot be read"] += len(lost) - missing
-            self.spilled.odd_times.update(
-                text for text in lost.drop_nulls() if text not in MISSING
-            )
+            self.spilled.odd_times.update(text for text in lost.drop_nulls() if text not in MISSING)
             rows = rows.filter(pl.col("time").is_not_null())
         return rows
 

@@ -74,9 +74,7 @@ def _status(stay: Stay, made: Made) -> str:
 
 
 def _lists(samples: dict[str, list[Stay]]) -> dict[str, list[Stay]]:
-    of_training = sorted(
-        samples["train"] + samples["val"], key=lambda stay: stay.file_name
-    )
+    of_training = sorted(samples["train"] + samples["val"], key=lambda stay: stay.file_name)
     return {
         **{f"{part}_listfile.csv": listed for part, listed in samples.items()},
         "train/listfile.csv": of_training,

@@ -79,14 +79,33 @@ def fetched_split(folder: Path, schemes: Collection[str] = ("https",)) -> Split:
     Raises:
         UserError: when they cannot be had, or have another sum.
     """
-    from stnlab.download import fetch
-
     for name, (place, sha256) in LISTS.items():
         path = folder / name
-        if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256:
-            continue
-        fetch(URL + place, path, sha256, key="--download", max_bytes=MAX_BYTES, schemes=schemes)
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+            fetch_from_benchmark(place, path, sha256, schemes)
     return read_split(folder)
+
+
+def fetch_from_benchmark(
+    place: str, path: Path, sha256: str | None, schemes: Collection[str] = ("https",)
+) -> None:
+    """Download a file of the benchmark's repository, at :data:`COMMIT`.
+
+    Raises:
+        UserError: when it cannot be had, or has another sum.
+    """
+    from http.client import HTTPException
+
+    from stnlab.download import fetch, reason_of
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fetch(URL + place, path, sha256, key="--download", max_bytes=MAX_BYTES, schemes=schemes)
+    except (OSError, HTTPException) as error:
+        raise UserError(
+            f"--download: {URL}{place} could not be fetched to {path.parent} "
+            f"({reason_of(error)}). Try again, or get it by hand, on another machine if need be."
+        ) from error
 
 
 def drawn_split(subjects: Collection[str], seed: int = 0) -> Split:

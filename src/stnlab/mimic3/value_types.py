@@ -129,11 +129,7 @@ def _column(pieces: dict[int, int]) -> dict[int, Written]:
         whole = all(bits == WHOLE for bits in pieces.values())
         return dict.fromkeys(pieces, Written.whole if whole else Written.decimal)
     return {
-        piece: Written.text
-        if bits & TEXT
-        else Written.whole
-        if bits == WHOLE
-        else Written.decimal
+        piece: Written.text if bits & TEXT else Written.whole if bits == WHOLE else Written.decimal
         for piece, bits in pieces.items()
     }
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stnlab.errors import UserError
-from stnlab.mimic3.split import MAX_BYTES, URL
+from stnlab.mimic3.split import URL, fetch_from_benchmark
 from stnlab.mimic3.tables import MISSING
 
 HASHES = "mimic3benchmark/tests/resources/ihm.csv"
@@ -121,9 +121,7 @@ def fetched_hashes(
     if not path.is_file():
         if not download:
             raise UserError(f"verify needs the benchmark's list of MD5s. {_HOW_TO_GET_IT}")
-        from stnlab.download import fetch
-
-        fetch(URL + HASHES, path, None, key="--download", max_bytes=MAX_BYTES, schemes=schemes)
+        fetch_from_benchmark(HASHES, path, None, schemes)  # no sum is known; its length is checked
     found = read_hashes(path)
     if len(found) != NUM_EPISODES:
         path.unlink()

@@ -5,19 +5,21 @@ Written from the specification beside the open demo (``../shared/data/mimic3-dem
 whose numbers the sections here carry.
 """
 
+import contextlib
 import csv
 import gzip
 import io
+import math
 import re
 from collections import defaultdict
 from datetime import datetime
 
 CHARTS, LABS, OUTPUTS = EVENTS = ("CHARTEVENTS", "LABEVENTS", "OUTPUTEVENTS")
 PIECE = 131_072
-MISSING = set(
-    "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|n/a|nan|null"
-    .split("|")
-)  # fmt: skip
+MISSING = {
+    *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
+    *("<NA>", "N/A", "NA", "NULL", "NaN", "n/a", "nan", "null"),
+}
 COLUMNS = (
     "Capillary refill rate",
     "Diastolic blood pressure",
@@ -67,8 +69,7 @@ def rows_of(raw, table):
     content = path.read_bytes()
     if path.name.endswith(".gz"):
         content = gzip.decompress(content)
-    text = content.decode("utf-8", "surrogateescape")
-    text = re.sub(r"[\udc80-\udcff]", lambda byte: chr(ord(byte[0]) - 0xDC00), text)
+    text = content.decode("utf-8", "replace")
     reader = csv.reader(io.StringIO(text, newline=""))
     names = [name.upper() for name in next(reader)]
     for row in reader:
@@ -80,10 +81,11 @@ def rows_of(raw, table):
 
 
 def moment(text):
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        return None
+    for read in (datetime.fromisoformat, lambda text: datetime.strptime(text, "%Y-%m-%d %H:%M:%S")):
+        with contextlib.suppress(ValueError, TypeError):
+            found = read(text)
+            return None if found.tzinfo else found
+    return None
 
 
 def seconds(begin, end):
@@ -105,9 +107,11 @@ def cohort(raw):
         same = [row[f"FIRST_{each}"] == row[f"LAST_{each}"] for each in ("WARDID", "CAREUNIT")]
         known = row["FIRST_WARDID"] is not None and row["FIRST_CAREUNIT"] is not None
         if all(same) and known:
-            for admission in admissions[row["SUBJECT_ID"], row["HADM_ID"]]:
-                for patient in patients[row["SUBJECT_ID"]]:
-                    stays.append({**admission, **patient, **row})
+            stays += [
+                {**admission, **patient, **row}
+                for admission in admissions[row["SUBJECT_ID"], row["HADM_ID"]]
+                for patient in patients[row["SUBJECT_ID"]]
+            ]
     count = defaultdict(int)
     for stay in stays:
         count[stay["HADM_ID"]] += 1
@@ -221,7 +225,7 @@ def cleaned(rule, label_unit, unit, value):
         v = float(value)
     except ValueError:
         return None
-    if v != v:  # "NAN", which is not among the missing
+    if math.isnan(v):  # "NAN", which is not among the missing
         return None
     if rule == "fio2":
         return v if "torr" in unit else v / 100
@@ -244,12 +248,60 @@ def order(value):
     return (1, value) if isinstance(value, str) else (0, value)
 
 
-# --- 8, 9: episodes, and the first 48 hours of those of in-hospital mortality
+# --- 8: episodes
 
 
 def field(value):
     text = "" if value is None else value if isinstance(value, str) else repr(value)
     return '"' + text.replace('"', '""') + '"' if re.search('[,"\r\n]', text) else text
+
+
+def table_of(rows, items, refused):
+    """Moment -> variable -> value, and the moments at which each stay was measured."""
+    table, times = defaultdict(dict), set()
+    for row in rows:
+        when = moment(row["CHARTTIME"])
+        if row["ITEMID"] not in items or row["VALUE"] is None or when is None:
+            continue
+        variable, label_unit = items[row["ITEMID"]]
+        rule = RULES.get(variable, "raw")
+        value = cleaned(rule, label_unit, row["VALUEUOM"], row["VALUE"])
+        if value is None:
+            refused[variable, str(row["VALUE"])] += 1
+            continue
+        if isinstance(value, str):
+            value = re.sub("\r\n|\r|\n", " ", value)
+        times.add((when, row["ICUSTAY_ID"]))
+        best = table[when].get(variable)
+        if best is None or order(value) > order(best):
+            table[when][variable] = value
+    return table, times
+
+
+def lines_of(stay, table, times):
+    """(hours, line) of each line of an episode."""
+    begin, end = moment(stay["INTIME"]), moment(stay["OUTTIME"])
+    lines = []
+    for when, owner in sorted(times):
+        if owner == stay["ICUSTAY_ID"] or (end is not None and begin <= when <= end):
+            hours = seconds(begin, when) / 60 / 60
+            fields = [table[when].get(variable) for variable in COLUMNS]
+            lines.append((hours, ",".join(map(field, [hours, *fields]))))
+    return lines
+
+
+# --- 9: the first 48 hours of those of in-hospital mortality
+
+
+def is_long(stay):
+    try:
+        return 24 * float(stay["LOS"] or "nan") >= 48 - 1e-6
+    except ValueError:
+        return False
+
+
+def file_of(lines):
+    return "\n".join([",".join(["Hours", *COLUMNS]), *lines, ""]).encode()
 
 
 def episodes(raw, split, items):
@@ -265,56 +317,27 @@ def episodes(raw, split, items):
         {line.split(",")[0] for line in (split / name).read_text().split() if line[-2:] == ",1"}
         for name in ("testset.csv", "valset.csv")
     )
-    files, lists = {}, defaultdict(list)
+    files = {}
+    lists = {f"{part}_listfile.csv": [] for part in ("train", "val", "test")}
+    lists |= {"train/listfile.csv": [], "test/listfile.csv": []}
     for subject, stays in by_subject.items():
-        table, times = defaultdict(dict), set()
-        for row in after.get(subject, []):
-            if row["ITEMID"] not in items or row["VALUE"] is None:
-                continue
-            when = moment(row["CHARTTIME"])
-            if when is None:
-                continue
-            variable, label_unit = items[row["ITEMID"]]
-            rule = RULES.get(variable, "raw")
-            value = cleaned(rule, label_unit, row["VALUEUOM"], row["VALUE"])
-            if value is None:
-                refused[variable, row["VALUE"]] += 1
-                continue
-            if isinstance(value, str):
-                value = re.sub("\r\n|\r|\n", " ", value)
-            times.add((when, row["ICUSTAY_ID"]))
-            best = table[when].get(variable)
-            if best is None or order(value) > order(best):
-                table[when][variable] = value
+        table, times = table_of(after.get(subject, []), items, refused)
+        part = "test" if subject in in_test else "train"
         for stay in stays:
-            begin, end = moment(stay["INTIME"]), moment(stay["OUTTIME"])
-            lines = []
-            for when, owner in sorted(times):
-                if owner == stay["ICUSTAY_ID"] or (end is not None and begin <= when <= end):
-                    hours = seconds(begin, when) / 60 / 60
-                    fields = [table[when].get(variable) for variable in COLUMNS]
-                    lines.append((hours, ",".join(map(field, [hours, *fields]))))
+            lines = lines_of(stay, table, times)
             if not lines:
                 continue
-            part = "test" if subject in in_test else "train"
-            header = ",".join(["Hours", *COLUMNS])
-            everything = [header, *(line for _, line in lines)]
             name = f"episodes/{part}/{subject}/episode{stay['N']}_timeseries.csv"
-            files[name] = "\n".join([*everything, ""]).encode()
-            try:
-                length = 24 * float(stay["LOS"] or "nan")
-            except ValueError:
-                continue
+            files[name] = file_of(line for _, line in lines)
             early = [line for hours, line in lines if -1e-6 < hours < 48 + 1e-6]
-            if not stay["DIAGNOSED"] or not length >= 48 - 1e-6 or not early:
+            if not stay["DIAGNOSED"] or not is_long(stay) or not early:
                 continue
             name = f"{subject}_episode{stay['N']}_timeseries.csv"
-            files[f"in-hospital-mortality/{part}/{name}"] = "\n".join([header, *early, ""]).encode()
+            files[f"in-hospital-mortality/{part}/{name}"] = file_of(early)
             lists[f"{part}/listfile.csv"].append(f"{name},{stay['Y']}")
-            if part == "train":
-                part = "val" if subject in in_val else "train"
-            lists[f"{part}_listfile.csv"].append(f"{name},{stay['Y']}")
-    for name in ("train/listfile.csv", "test/listfile.csv", *(f"{part}_listfile.csv" for part in ("train", "val", "test"))):  # fmt: skip
-        text = "\n".join(["stay,y_true", *sorted(lists[name]), ""])
+            second = "val" if part == "train" and subject in in_val else part
+            lists[f"{second}_listfile.csv"].append(f"{name},{stay['Y']}")
+    for name, listed in lists.items():
+        text = "\n".join(["stay,y_true", *sorted(listed), ""])
         files[f"in-hospital-mortality/{name}"] = text.encode()
     return files, dict(refused)

@@ -19,7 +19,7 @@ from stnlab.mimic3.cohort import Stay
 from stnlab.mimic3.items import ITEMS, LABEL_UNITS, NAMES
 from stnlab.mimic3.moments import microseconds
 from stnlab.mimic3.tables import EVENT_TABLES, MISSING, Table, batches_of
-from stnlab.mimic3.value_types import DECIMAL, TEXT, WHOLE, ValueTypes, bits_of_text
+from stnlab.mimic3.value_types import DECIMAL, WHOLE, ValueTypes, bits_of_text
 from stnlab.mimic3.value_types import MISSING as NO_VALUE
 
 LABELS = ("", "oz", "lb", "in")  # units in an item's label
@@ -58,9 +58,9 @@ class Spilled:
     """The kept rows on the disk.
 
     ``files`` are sorted by ``subject``; the rows of subject s in the n-th are
-    ``bounds[n][s]`` to ``bounds[n][s + 1]``. Columns: ``subject``, ``stay`` (places in the cohort),
-    ``time`` (microseconds), ``kind`` (see :func:`kind_of`), ``value``, and ``first`` and ``second``,
-    its pieces in :mod:`~stnlab.mimic3.value_types`.
+    ``bounds[n][s]`` to ``bounds[n][s + 1]``. Columns: ``subject`` and ``stay`` (places in the
+    cohort), ``time`` (microseconds), ``kind`` (see :func:`kind_of`), ``value``, and its pieces
+    ``first`` and ``second`` in :mod:`~stnlab.mimic3.value_types`.
     """
 
     files: list[Path] = field(default_factory=list)
@@ -72,7 +72,8 @@ class Spilled:
     @property
     def rows_of_subjects(self) -> NDArray[np.int64]:
         """(subjects,) how many rows each has."""
-        return np.diff(np.stack(self.bounds), axis=1).sum(axis=0)
+        num_rows: NDArray[np.int64] = np.diff(np.stack(self.bounds), axis=1).sum(axis=0)
+        return num_rows
 
 
 def kind_of(item: str) -> int:

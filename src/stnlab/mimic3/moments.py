@@ -17,7 +17,7 @@ def microseconds(text: str | None) -> int | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         try:
-            found = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007  # with 4:00:00
+            found = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # with 4:00:00
         except ValueError:
             return None
     return None if found.tzinfo else (found - _EPOCH) // _MICROSECOND

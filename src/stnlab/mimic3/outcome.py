@@ -159,7 +159,8 @@ def _told(cohort: Cohort, spilled: Spilled, split: Split, made: Made) -> Iterabl
             if count and what in ODD_ROWS:
                 yield f"{table}: {count:,} rows {what} {ODD_ROWS[what]}."
     if spilled.odd_times:
-        examples = ", ".join(repr(text) for text, _ in spilled.odd_times.most_common(_NUM_EXAMPLES))
+        times = sorted(spilled.odd_times.items(), key=_most_frequent)[:_NUM_EXAMPLES]
+        examples = ", ".join(repr(text) for text, _ in times)
         yield f"Times that cannot be read: {examples}."
     if made.line_breaks:
         yield f"{made.line_breaks:,} texts held a line break; a blank stands for it."

@@ -1,8 +1,8 @@
 """Whether a folder of in-hospital mortality, made by anybody, is the benchmark's: by its MD5s.
 
 mimic3-benchmarks has a list of the MD5s of its 21,139 episodes among its tests
-(``mimic3benchmark/tests/resources/ihm.csv``). An MD5 there is not of a file's bytes but of its table
-as pandas prints it, numbers with one decimal: it does not see smaller differences.
+(``mimic3benchmark/tests/resources/ihm.csv``). An MD5 there is not of a file's bytes but of its
+table as pandas prints it, numbers with one decimal: it does not see smaller differences.
 """
 
 import csv
@@ -172,7 +172,8 @@ class Verdict:
         explained = set(self.moved)
         for reason, names in self.mended.items():
             explained.update(names)
-            yield f"{len(names):,} of {len(self.different):,} different ones would be the same {reason}"
+            share = f"{len(names):,} of {len(self.different):,} different ones"
+            yield f"{share} would be the same {reason}"
         if self.different and self.without_none and _NONE not in self.mended:
             yield (
                 "No file has the answer None of the eyes' opening: pandas 2 reads that text as "
@@ -180,8 +181,8 @@ class Verdict:
             )
         if self.moved:
             yield (
-                f"{len(self.moved):,} of the missing ones are whole, in the other part: the folder "
-                "was split in another way than the benchmark's lists do (here: --split, --download)."
+                f"{len(self.moved):,} of the missing ones are whole, in the other part: the split "
+                "is another than that of the benchmark's lists (here: --split or --download)."
             )
         missing = [name for name in self.missing if name not in explained]
         if missing:
@@ -195,8 +196,8 @@ class Verdict:
         rest = set(self.different).difference(*self.mended.values(), ())
         if rest and not self.without_none:
             yield (
-                f"{len(rest):,} different ones fit no pattern that is known here: other rules, other "
-                "versions of pandas or of the tables, or files that were changed afterwards."
+                f"{len(rest):,} different ones fit no pattern that is known here: other rules, "
+                "other versions of pandas or of the tables, or files that were changed afterwards."
             )
 
     def _about_missing(self, missing: Sequence[str]) -> Iterator[str]:
@@ -249,7 +250,6 @@ def verify(folder: Path, hashes: Mapping[str, str], jobs: int = 1) -> Verdict:
     ]
     tasks = [names[begin : begin + _FILES_A_TASK] for begin in range(0, len(names), _FILES_A_TASK)]
     look = functools.partial(_look_at, folder, {name: hashes.get(name) for name in names})
-    verdict = Verdict(len(hashes))
     found: dict[str, _Look] = {}
     if jobs > 1 and len(tasks) > 4 * jobs:
         with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
@@ -258,23 +258,28 @@ def verify(folder: Path, hashes: Mapping[str, str], jobs: int = 1) -> Verdict:
     else:
         for task in tasks:
             found |= look(task)
+    verdict = Verdict(len(hashes))
     for name, looked in found.items():
-        if looked.md5 is None:
-            verdict.unreadable.append(name)
-        elif name not in hashes:
-            verdict.extra.append(name)
-            if hashes.get(_elsewhere(name)) == looked.md5:
-                verdict.moved.append(_elsewhere(name))
-        elif looked.md5 == hashes[name]:
-            verdict.same.append(name)
-        else:
-            verdict.different.append(name)
-            for reason in looked.mended_by:
-                verdict.mended.setdefault(reason, []).append(name)
+        _sort_in(verdict, hashes, name, looked)
     verdict.missing = [name for name in hashes if name not in found]
     verdict.without_none = not any(looked.has_none for looked in found.values())
     verdict.listfiles = list(_about_lists(folder, names))
     return verdict
+
+
+def _sort_in(verdict: Verdict, hashes: Mapping[str, str], name: str, looked: "_Look") -> None:
+    if looked.md5 is None:
+        verdict.unreadable.append(name)
+    elif name not in hashes:
+        verdict.extra.append(name)
+        if hashes.get(_elsewhere(name)) == looked.md5:
+            verdict.moved.append(_elsewhere(name))
+    elif looked.md5 == hashes[name]:
+        verdict.same.append(name)
+    else:
+        verdict.different.append(name)
+        for reason in looked.mended_by:
+            verdict.mended.setdefault(reason, []).append(name)
 
 
 @dataclass(frozen=True)
@@ -297,7 +302,7 @@ def _look(path: Path, expected: str | None) -> _Look:
         return _Look()
     md5 = md5_of(header, rows)
     has_none = _EYES in header and any(row[header.index(_EYES)] == "None" for row in rows)
-    mended = ()
+    mended: tuple[str, ...] = ()
     if expected not in (None, md5):
         mended = tuple(
             reason

@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stnlab.warp.affine import affine_grid, determinant, share_outside, similarity_theta
-from stnlab.warp.sampling import sample
+from stnlab.geometry.affine import affine_grid, determinant, share_outside, similarity_theta
+from stnlab.geometry.sampling import sample
 
 IDENTITY = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
 

@@ -78,13 +78,15 @@ class Physionet2012(ClinicalDataset):
             learned.take(np.sort(each)) for each in (order[: self.val_size], order[self.val_size :])
         )
         statistics = reader.statistics_of(train)
-        parts = [
-            Part.of(reader.features(records, statistics), records.y, records.stays)
-            for records in (train, val, test)
-        ]
+        parts = {
+            split: Part.of(reader.features(records, statistics), records.y, records.stays)
+            for split, records in (("train", train), ("val", val), ("test", test))
+        }
         return SeriesParts(
             f"PhysioNet 2012, sets a and {self.test_set.name}",
-            *parts,
+            parts["train"],
+            parts["val"],
+            parts["test"],
             columns=COLUMNS,
             scale=statistics.scale,
             sha256=joint_digest([learned.sha256, test.sha256]),

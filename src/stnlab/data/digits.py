@@ -138,6 +138,10 @@ class Batches(BatchSource):
         self.backend = backend
         self.distortion_key = distortion_key
 
+    @property
+    def targets(self) -> Tensor:
+        return self.examples.targets
+
     def _maker(self) -> Callable[[Tensor], Batch]:
         num_examples, num_objects = self.examples.members.shape
         thetas = self._thetas(num_examples, num_objects, self.device)

@@ -94,6 +94,10 @@ class SeriesBatches(BatchSource):
         )
         self.part = part
 
+    @property
+    def targets(self) -> Tensor:
+        return self.part.y
+
     def _maker(self) -> Callable[[Tensor], Batch]:
         return lambda chosen: (self.part.x[chosen], self.part.y[chosen])
 

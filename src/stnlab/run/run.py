@@ -36,6 +36,7 @@ from stnlab.run.clinical import ClinicalExperiment
 from stnlab.run.digits import DigitExperiment
 from stnlab.run.environment import environment
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
+from stnlab.run.parts import require_usable
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.tensorboard import TensorBoardReport
@@ -136,6 +137,7 @@ class Run:
         spec = dataset_spec(config.dataset)
         kind = DigitExperiment if isinstance(config.dataset, DigitsConfig) else ClinicalExperiment
         self.experiment = kind(config, folder)
+        require_usable(self.experiment)
         self.task = Classification(
             build_network(config),
             spec,
@@ -220,15 +222,14 @@ class Run:
     def _trainer(self) -> pl.Trainer:
         trainer = self.config.trainer
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        limit_val = trainer.limit_val_batches if self.experiment.has_validation else 0
         try:
             return pl.Trainer(
                 max_epochs=trainer.max_epochs,
                 accelerator=trainer.accelerator,
                 devices=trainer.devices,
                 precision=trainer.precision,  # type: ignore[arg-type]  # checked in validation
-                limit_val_batches=limit_val,
-                limit_test_batches=trainer.limit_test_batches,
+                # A limit is the batches' own, which leave at least one.
+                limit_val_batches=1.0 if self.experiment.has_validation else 0,
                 deterministic=trainer.deterministic,
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
@@ -251,7 +252,7 @@ class Run:
     def fit(self) -> None:
         """Train to the last epoch."""
         batches = Chunks(self.experiment.train_batches())
-        self.trainer.fit(self.task, batches, self.experiment.val_batches())
+        self.trainer.fit(self.task, batches, self.experiment.limited_val_batches())
 
     # --- testing
 
@@ -278,7 +279,8 @@ class Run:
         return metrics
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
-        self.trainer.test(self.task, list(loaders), verbose=False)
+        limited = self.experiment.limited_test_batches(loaders)
+        self.trainer.test(self.task, limited, verbose=False)
         return self.task.test_predictions
 
     def _test_best(

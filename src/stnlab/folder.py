@@ -218,7 +218,7 @@ class RunFolder:
         for name, wrong in self.damage().items():
             raise UserError(
                 f"{self.path / name} {wrong}: it was damaged or edited after the run. "
-                f"{self._remedy()} Where the change is meant, delete {self.checksums}."
+                f"{self._remedy()} Where the change is meant, move {self.checksums.name} away."
             )
 
     def _read_config(self) -> dict[str, Any]:

@@ -162,7 +162,8 @@ def _require_intact(path: Path) -> None:
 
 def _damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} is damaged ({reason}). Delete {path.parent} to start this run from its beginning."
+        f"{path} is damaged ({reason}). Move {path.parent} away to start this run from its "
+        "beginning."
     )
 
 

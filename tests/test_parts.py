@@ -48,7 +48,10 @@ def refused(short, monkeypatch):
             "12, dataset.root is ",
         ),
         (["dataset.val_size=800"], "the training part is empty. "),
-        (["dataset.val_size=1"], "the validation part of 1 examples has none of 1 of the 2 classes"),
+        (
+            ["dataset.val_size=1"],
+            "the validation part of 1 examples has none of 1 of the 2 classes",
+        ),
         (["dataset.val_size=11"], "the training part of 1 examples has none of 1 of the 2 classes"),
         (
             ["dataset.val_size=4", "dataset.batch_size=1", "trainer.limit_train_batches=1"],

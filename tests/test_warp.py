@@ -137,7 +137,7 @@ def test_share_outside():
     )
 
 
-def _exported(theta):
+def _exported(_):
     network = build_network(compose(["model=stn"])).eval()
     torch.export.export(network, (torch.zeros(2, 1, 28, 28),))
 

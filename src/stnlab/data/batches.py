@@ -58,7 +58,7 @@ class BatchSource(ABC):
         return min(self.num_examples, len(self) * self.batch_size)
 
     def order(self) -> Tensor:
-        """The examples (N,) in this epoch's order, of which the first :attr:`num_seen` are shown."""
+        """The examples (N,) in this epoch's order; the first :attr:`num_seen` are shown."""
         if self.order_key is None:
             return torch.arange(self.num_examples, device=self.device)
         rng = generator(Stream.order, *self.order_key, self.epoch)

@@ -75,6 +75,26 @@ def load(root: str | None = None) -> Digits:
     )
 
 
+def checksum(folder: Path) -> str:
+    """:attr:`Digits.sha256` of the four files in a folder, whatever they hold.
+
+    Raises:
+        OSError, ValueError, EOFError, zlib.error: one is missing or cannot be unpacked.
+    """
+    digest = hashlib.sha256()
+    for name, (size, _) in _FILES.items():
+        path = _find(folder, name)
+        if path is None:
+            raise FileNotFoundError(name)
+        digest.update(_unpacked(path, size + 1))
+    return digest.hexdigest()
+
+
+def _unpacked(path: Path, at_most: int) -> bytes:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return file.read(at_most)  # and no more, whatever it may unpack to
+
+
 def _find(folder: Path, name: str) -> Path | None:
     candidates = [
         place / file
@@ -115,8 +135,7 @@ def _read_checked(folder: Path, name: str, size: int, sha256: str) -> bytes:
     if path is None:
         raise UserError(f"dataset.root: {folder} has no {name} after the download.")
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(size + 1)  # and no more, whatever it may unpack to
+        data = _unpacked(path, size + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
         raise _refused(path, f"cannot be read: {error}") from error
     if len(data) > size:

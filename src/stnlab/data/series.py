@@ -4,24 +4,21 @@ Everything lives in memory, standardised with statistics of the training part al
 """
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stnlab.data import mimic, physionet2012, synthetic_episodes
+from stnlab.data import checksum, mimic, physionet2012, synthetic_episodes
 from stnlab.data.batches import Batch, BatchSource
+from stnlab.data.places import root_of, settings_of
 from stnlab.data.randomness import Stream, generator
 from stnlab.data.synthetic_episodes import PlantedWarps
 from stnlab.schema import MimicConfig, Physionet2012Config, SeriesConfig, Source
 
-# Where data lies that no dataset.root names: downloaded or generated here, never committed.
-CACHE_ROOT = Path(__file__).resolve().parents[3] / ".cache"
 _BATCHES_A_CHUNK = 8
 
 
@@ -51,7 +48,7 @@ class SeriesParts:
 
     ``name`` says in words what the data is. ``scale`` maps a continuous column's name to the
     (mean, standard deviation) that it was standardised with. ``planted`` are the test part's
-    warps, where the data is synthetic.
+    warps, where the data is synthetic. ``labels_sha256`` is of the labels, where ``sha256`` is not.
     """
 
     name: str
@@ -62,6 +59,7 @@ class SeriesParts:
     scale: dict[str, tuple[float, float]]
     sha256: str
     planted: PlantedWarps | None = None
+    labels_sha256: str | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -115,15 +113,9 @@ def load_parts(config: SeriesConfig) -> SeriesParts:
 
 
 def _load_mimic(config: MimicConfig) -> SeriesParts:
-    root = Path(config.root) if config.root else CACHE_ROOT / "in-hospital-mortality"
+    root = root_of(config)
     if config.source is Source.synthetic:
-        settings = synthetic_episodes.Settings(
-            config.num_train, config.num_val, config.num_test, config.mortality, config.seed
-        )
-        if not config.root:
-            numbers = "-".join(map(str, vars(settings).values()))
-            root = CACHE_ROOT / f"synthetic-episodes-{numbers}"
-        synthetic_episodes.ensure_episodes(root, settings)
+        synthetic_episodes.ensure_episodes(root, settings_of(config))
     found = {split: mimic.load_split(root, split, config.imputation.name) for split in mimic.SPLITS}
     for split, episodes in found.items():
         mimic.require_both_classes(episodes.y, root, split)
@@ -146,7 +138,10 @@ def _load_mimic(config: MimicConfig) -> SeriesParts:
         parts["test"],
         columns=mimic.COLUMNS,
         scale=dict(zip(names, zip(statistics.mean, statistics.std, strict=True), strict=True)),
-        sha256=_joint_digest(episodes.sha256 for episodes in found.values()),
+        sha256=checksum.joint(episodes.sha256 for episodes in found.values()),
+        labels_sha256=mimic.labels_digest(
+            (split, each.stays, each.y.tolist()) for split, each in found.items()
+        ),
         planted=synthetic_episodes.planted_warps(root, "test") if is_synthetic else None,
     )
 
@@ -158,7 +153,7 @@ def _part(
 
 
 def _load_physionet2012(config: Physionet2012Config) -> SeriesParts:
-    root = Path(config.root) if config.root else CACHE_ROOT / "physionet2012"
+    root = root_of(config)
     learned = physionet2012.load_set(root, "a", download=config.download)
     test = physionet2012.load_set(root, config.test_set.name, download=config.download)
     physionet2012.require_disjoint(learned, test)
@@ -180,9 +175,5 @@ def _load_physionet2012(config: Physionet2012Config) -> SeriesParts:
         parts["test"],
         columns=physionet2012.COLUMNS,
         scale=statistics.scale,
-        sha256=_joint_digest([learned.sha256, test.sha256]),
+        sha256=checksum.joint([learned.sha256, test.sha256]),
     )
-
-
-def _joint_digest(digests: Iterable[str]) -> str:
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

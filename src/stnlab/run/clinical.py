@@ -32,6 +32,8 @@ _NUM_CLUSTER_VARIABLES = 4
 class ClinicalExperiment(Experiment):
     """Series of 48 hours, and who died: tested on patients who are in no other part."""
 
+    spec: SeriesSpec
+
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         super().__init__(config, folder)
         assert isinstance(config.dataset, SeriesConfig)
@@ -52,6 +54,7 @@ class ClinicalExperiment(Experiment):
         return {
             "name": self.parts.name,
             "sha256": self.parts.sha256,
+            **({"labels_sha256": labels} if (labels := self.parts.labels_sha256) else {}),
             "synthetic": self.parts.is_synthetic,
             "n": {name: len(part) for name, part in parts.items()},
             "positives": {name: int(part.y.sum()) for name, part in parts.items()},

@@ -9,7 +9,7 @@ from stnlab.data.batches import BatchSource
 from stnlab.data.digits import Batches, Examples, load_parts, ranges_of
 from stnlab.data.distortion import Ranges
 from stnlab.data.randomness import Stream
-from stnlab.data.spec import DIGIT_SPECS
+from stnlab.data.spec import DIGIT_SPECS, ImageSpec
 from stnlab.evaluation import collapse, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
@@ -27,6 +27,8 @@ _NUM_FIGURE_EXAMPLES = 32
 
 class DigitExperiment(Experiment):
     """Digits, alone or in pairs: tested clean and distorted, with robustness curves if alone."""
+
+    spec: ImageSpec
 
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         super().__init__(config, folder)

@@ -86,7 +86,9 @@ class Experiment(ABC):
         batches.limit = self.config.trainer.limit_val_batches
         return batches
 
-    def limited_test_batches(self, batches: Sequence[BatchSource] | None = None) -> list[BatchSource]:
+    def limited_test_batches(
+        self, batches: Sequence[BatchSource] | None = None
+    ) -> list[BatchSource]:
         """The same of some that are tested on, :meth:`test_batches` or others."""
         limited = list(self.test_batches() if batches is None else batches)
         for each in limited:

@@ -52,7 +52,7 @@ def require_usable(experiment: Experiment) -> None:
 
 def _counts(key: str, batches: BatchSource, num_classes: int) -> Tensor:
     targets = batches.targets.cpu()
-    if len(targets) and not (0 <= targets.min() and targets.max() < num_classes):
+    if len(targets) and not (targets.min() >= 0 and targets.max() < num_classes):
         raise UserError(
             f"the {_NAMES[key]} part has targets of {targets.min()} to {targets.max()}; allowed: 0 "
             f"to {num_classes - 1}, for the {num_classes} classes that the dataset says it has."

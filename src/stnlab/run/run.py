@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,10 +28,11 @@ from stnlab import config as configs
 from stnlab.config import ExperimentConfig
 from stnlab.config.identity import transformer_start
 from stnlab.data.batches import BatchSource, Chunks
+from stnlab.data.checksum import checksums_of
 from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
-from stnlab.folder import RunFolder, State
+from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.models import build_network
 from stnlab.run.clinical import ClinicalExperiment
 from stnlab.run.digits import DigitExperiment
@@ -63,9 +65,16 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         StoppedError: on Ctrl-C or SIGTERM.
     """
     folder = RunFolder(configs.folder(config))
-    plain = configs.to_plain(config)
-    with folder.locked(), _no_temporary_left(folder):
-        state = folder.claim(plain, config.overwrite)
+    plain, checksums = configs.to_plain(config), partial(checksums_of, config.dataset)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder.locked())
+        except ReadOnlyError:  # as another user's, which is complete all the same
+            if folder.look(plain, checksums)[0] is State.complete:
+                return Outcome(folder.path, folder.read_metrics(), already_complete=True)
+            raise
+        stack.enter_context(_no_temporary_left(folder))
+        state = folder.claim(plain, config.overwrite, checksums)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
         with spared_of_needless_work(), _told_once():
@@ -150,7 +159,7 @@ class Run:
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
         self.measure = headline.measure(spec.task)
-        self.recorder = Recorder(folder, self.measure)
+        self.recorder = Recorder(folder, self.measure, self.experiment.data)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
             folder, self.experiment.add_panel, config.trainer.log_every_n_steps
@@ -188,7 +197,7 @@ class Run:
 
     def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
-            if resume:
+            if resume and self._goes_on():
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
@@ -202,6 +211,20 @@ class Run:
             self.tensorboard.close()
         self.folder.finish(metrics)
         return metrics
+
+    def _goes_on(self) -> bool:
+        """Whether the last checkpoint is of this data; if not, ``overwrite`` begins anew.
+
+        Raises:
+            UserError: it is of other data.
+        """
+        differences = differing_data(self.recorder.data_before(), self.experiment.data)
+        if not differences:
+            return True
+        if not self.config.overwrite:
+            raise self.folder.holds_another(differences)
+        self.folder.clear(configs.to_plain(self.config))
+        return False
 
     def _num_epochs_kept(self) -> int:
         """How many epochs' work the last checkpoint holds."""

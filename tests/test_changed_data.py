@@ -8,14 +8,13 @@ import time
 import pytest
 from rich.console import Console
 from test_mimic import write_list
-from test_parts import sets  # noqa: F401  # a fixture
 from test_physionet2012 import write_outcomes
+from test_soundness import sets  # noqa: F401  # a fixture
 
 from stnlab.config import folder, to_plain
-from stnlab.data import checksum, mimic, mnist
-from stnlab.data.checksum import checksums_of
-from stnlab.data.series import load_parts
-from stnlab.data.synthetic_episodes import Settings, ensure_episodes
+from stnlab.data import checksum, mnist
+from stnlab.data.mimic import reader
+from stnlab.data.mimic.synthetic import Settings, ensure_episodes
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder, State
 from stnlab.run import train
@@ -100,13 +99,13 @@ def test_the_checksums_are_those_of_a_run(short, episodes, sets, tmp_path, datas
         root = tmp_path / "mnist"
         shutil.copytree(mnist.BUNDLED_ROOT, root)
         config = short(f"dataset.root={root}")
-        assert checksums_of(config.dataset) == {"sha256": mnist.load(root).sha256}
+        assert config.dataset.checksums() == {"sha256": mnist.load(root).sha256}
         (root / "t10k-labels-idx1-ubyte.gz").write_bytes(b"<html>")
-        assert checksums_of(config.dataset) == {}
+        assert config.dataset.checksums() == {}
         return
     root = {"mimic": episodes, "physionet2012": sets}[dataset]
     config = short(f"dataset={dataset}", f"dataset.root={root}")
-    parts, found = load_parts(config.dataset), checksums_of(config.dataset)
+    parts, found = config.dataset.load(), config.dataset.checksums()
     assert found["sha256"] == parts.sha256
     assert found.get("labels_sha256") == parts.labels_sha256
 
@@ -115,29 +114,29 @@ def test_data_is_read_once_as_long_as_no_file_has_changed(of_episodes, episodes,
     """A time that was set back, as a restored backup's, is not the time of the change."""
     dataset = of_episodes().dataset
     monkeypatch.setattr(checksum, "_SECONDS_TO_SETTLE", 0)
-    first = checksums_of(dataset)
+    first = dataset.checksums()
     with monkeypatch.context() as patch:
-        patch.setattr(mimic, "checksums", lambda _: pytest.fail("read again"))
-        assert checksums_of(dataset) == first
+        patch.setattr(reader, "checksums", lambda _: pytest.fail("read again"))
+        assert dataset.checksums() == first
     path = sorted((episodes / "test").glob("*episode1*"))[0]
     before = path.stat()
     path.write_text(path.read_text().replace("\n0.0,", "\n1.0,", 1))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
     assert path.stat().st_size == before.st_size
-    assert checksums_of(dataset) != first
+    assert dataset.checksums() != first
 
 
 def test_files_that_were_written_just_now_are_read_again(of_episodes, monkeypatch):
     dataset, number = of_episodes().dataset, []
-    read = mimic.checksums
-    monkeypatch.setattr(mimic, "checksums", lambda root: number.append(1) or read(root))
+    read = reader.checksums
+    monkeypatch.setattr(reader, "checksums", lambda root: number.append(1) or read(root))
     for _ in range(2):
-        checksums_of(dataset)
+        dataset.checksums()
     assert len(number) == 2
     later = time.time() + 10
     monkeypatch.setattr(time, "time", lambda: later)
     for _ in range(2):
-        checksums_of(dataset)
+        dataset.checksums()
     assert len(number) == 3
 
 
@@ -146,9 +145,9 @@ def test_without_the_data_a_complete_run_is_complete(of_episodes, episodes, sets
     shutil.rmtree(episodes)
     assert quick(of_episodes()).already_complete
     config = short("dataset=physionet2012", f"dataset.root={sets}", "dataset.val_size=4")
-    before = checksums_of(config.dataset)
+    before = config.dataset.checksums()
     write_outcomes(sets, "b", {str(150000 + each): int(each < 4) for each in range(8)})
-    assert checksums_of(config.dataset) != before
+    assert config.dataset.checksums() != before
 
 
 def test_a_run_of_before_there_was_a_checksum_is_complete(of_episodes, episodes):
@@ -159,5 +158,5 @@ def test_a_run_of_before_there_was_a_checksum_is_complete(of_episodes, episodes)
     del metrics["data"]["labels_sha256"]
     (path / "metrics.json").write_text(json.dumps(metrics))
     swap_two_labels(episodes)
-    state, _ = RunFolder(path).look(to_plain(config), lambda: checksums_of(config.dataset))
+    state, _ = RunFolder(path).look(to_plain(config), config.dataset.checksums)
     assert state is State.complete

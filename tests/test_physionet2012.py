@@ -17,13 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stnlab.data import (
-    physionet2012,
-    physionet2012_cache,
-    physionet2012_files,
-    physionet2012_records,
-)
-from stnlab.data.physionet2012 import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
+from stnlab.data.physionet2012 import cache as physionet2012_cache
+from stnlab.data.physionet2012 import files as physionet2012_files
+from stnlab.data.physionet2012 import reader as physionet2012
+from stnlab.data.physionet2012 import records as physionet2012_records
+from stnlab.data.physionet2012.reader import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
 from stnlab.errors import UserError
 
 HEADER = "Time,Parameter,Value"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stnlab.warp.time import moments, share_outside_time, warp_time
+from stnlab.geometry.time import moments, share_outside_time, warp_time
 
 HOURS = 48
 

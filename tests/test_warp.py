@@ -9,15 +9,15 @@ from torch._subclasses import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from stnlab.config import compose
-from stnlab.models import build_network
-from stnlab.warp.affine import (
+from stnlab.geometry.affine import (
     _kept_unit_planes,
     affine_grid,
     determinant,
     share_outside,
     similarity_theta,
 )
-from stnlab.warp.sampling import sample
+from stnlab.geometry.sampling import sample
+from stnlab.layers.network import build_network
 
 # torch.export's own use of torch, on its first call.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")

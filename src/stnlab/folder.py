@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from stnlab.config import differing_keys, identity
+from stnlab.config import differing_keys, identity, with_defaults
 from stnlab.errors import UserError
 from stnlab.files import locked, read_yaml, unwritable, write_atomically
 
@@ -165,7 +165,8 @@ class RunFolder:
         if is_complete:
             metrics = self.read_metrics()
             self.require_undamaged()
-        differences = differing_keys(identity(self._read_config()), identity(plain_config))
+        before = with_defaults(self._read_config(), plain_config)
+        differences = differing_keys(identity(before), identity(plain_config))
         if is_complete and not differences:
             differences = differing_data(metrics.get("data"), checksums())
         if differences:

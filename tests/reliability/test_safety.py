@@ -21,7 +21,10 @@ from torchvision.datasets import MNIST
 from stnlab import cli
 from stnlab.config import CONF_DIR, PROJECT_DIR, compose, compose_study
 from stnlab.config.trust import require_plain_files, require_plain_study
-from stnlab.data import mimic_cache, mnist, physionet2012_cache, physionet2012_files
+from stnlab.data import mnist
+from stnlab.data.mimic import cache as mimic_cache
+from stnlab.data.physionet2012 import cache as physionet2012_cache
+from stnlab.data.physionet2012 import files as physionet2012_files
 from stnlab.errors import UserError
 from stnlab.report import write_report
 from stnlab.run.recorder import load_checkpoint

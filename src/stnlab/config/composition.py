@@ -22,9 +22,9 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from stnlab import schema
 from stnlab.config.trust import require_plain_files
 from stnlab.config.validation import validate, validate_sweep
+from stnlab.data.places import PROJECT_DIR
 from stnlab.errors import UserError, did_you_mean
 
-PROJECT_DIR = Path(__file__).resolve().parents[3]
 CONF_DIR = PROJECT_DIR / "conf"
 
 _MAX_MESSAGE = 1000  # characters

@@ -11,16 +11,14 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stnlab.data import mimic, physionet2012
-from stnlab.data.places import cache_folder, root_of
+from stnlab.data.places import cache_folder
 from stnlab.errors import UserError
 from stnlab.files import replacing
-from stnlab.schema import DatasetConfig, DigitsConfig, MimicConfig, Physionet2012Config
 
 _SECONDS_TO_SETTLE = 2.0  # more than the coarsest clock of a file system
 _FILE = "checksums.json"
@@ -31,39 +29,33 @@ def joint(digests: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
-def checksums_of(config: DatasetConfig) -> dict[str, str]:
-    """The checksums that ``data`` of ``metrics.json`` would have of a run now.
+def kept(
+    root: Path, name: str, folders: list[Path], read: Callable[[], dict[str, str]]
+) -> dict[str, str]:
+    """What ``read`` finds of the data in ``root``, or has found when the files were the same.
 
-    Empty where the data is not there, or cannot be read, or can only be what it is: the files that
-    the project ships.
+    Args:
+        root: where the data lies.
+        name: what tells this answer from others about the same root.
+        folders: those whose files decide the answer.
+        read: goes through the data, and gives its checksums by their names in ``data`` of
+            ``metrics.json``.
+
+    Returns:
+        Nothing where the data is not there, or cannot be read.
     """
-    if isinstance(config, DigitsConfig):
-        if config.root is None:
-            return {}
-        root = Path(config.root)
-        folders, name = [root, root / "MNIST" / "raw"], "mnist"
-    elif isinstance(config, MimicConfig):
-        root, name = root_of(config), "mimic"
-        folders = [root, root / "train", root / "test"]
-    elif isinstance(config, Physionet2012Config):
-        root, letters = root_of(config), ["a", config.test_set.name]
-        name = f"physionet2012-{'-'.join(letters)}"
-        sets = [root / f"set-{letter}" for letter in letters]
-        folders = [root, *sets, *(each / each.name for each in sets)]
-    else:
-        return {}
     try:
         files, newest = _fingerprint(folders)
         file = cache_folder(root) / _FILE
-        kept = _read(file)
-        known = kept.get(name)
-        if isinstance(known, dict) and known.get("files") == files:
-            checksums = known.get("checksums")
+        known = _read(file)
+        before = known.get(name)
+        if isinstance(before, dict) and before.get("files") == files:
+            checksums = before.get("checksums")
             if isinstance(checksums, dict):
                 return checksums
-        found = _read_through(config, root)
+        found = read()
         if newest < time.time() - _SECONDS_TO_SETTLE:
-            _write(file, kept | {name: {"files": files, "checksums": found}})
+            _write(file, known | {name: {"files": files, "checksums": found}})
     except (OSError, ValueError, EOFError, zlib.error, UserError):
         return {}
     return found
@@ -84,29 +76,16 @@ def _fingerprint(folders: list[Path]) -> tuple[str, float]:
     return hashlib.sha256(os.fsencode("\n".join(sorted(lines)))).hexdigest(), newest
 
 
-def _read_through(config: DatasetConfig, root: Path) -> dict[str, str]:
-    if isinstance(config, MimicConfig):
-        return mimic.checksums(root)
-    if isinstance(config, Physionet2012Config):
-        digests = [
-            physionet2012.load_set(root, each).sha256 for each in ("a", config.test_set.name)
-        ]
-        return {"sha256": joint(digests)}
-    from stnlab.data import mnist  # which needs torch
-
-    return {"sha256": mnist.checksum(root)}
-
-
 def _read(file: Path) -> dict[str, Any]:
     try:
-        kept = json.loads(file.read_text(encoding="utf-8"))
+        known = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return known if isinstance(known, dict) else {}
 
 
-def _write(file: Path, kept: dict[str, Any]) -> None:
+def _write(file: Path, known: dict[str, Any]) -> None:
     with suppress(OSError):
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with replacing(file) as temporary:
-            temporary.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

@@ -1,42 +1,20 @@
-"""Where data is looked for, and where what is made of it is kept for the next time."""
+"""Where the project's own data lie, and where what it makes or downloads is kept."""
 
 import functools
 import hashlib
 import logging
 import os
 import stat
-import tempfile
 from pathlib import Path
 
-from stnlab.data.synthetic_episodes import Settings
-from stnlab.schema import MimicConfig, SeriesConfig, Source
-
-# Where data lies that no dataset.root names: downloaded or generated here, never committed.
-_PROJECT_CACHE = Path(__file__).resolve().parents[3] / ".cache"
+# A checkout's folder; what is installed elsewhere has none of its files beside it.
+PROJECT_DIR = Path(__file__).resolve().parents[3]
 
 
-def root_of(config: SeriesConfig) -> Path:
-    """The folder of a clinical dataset's files."""
-    if config.root:
-        return Path(config.root)
-    if not isinstance(config, MimicConfig):
-        return _default_root("physionet2012")
-    if config.source is Source.files:
-        return _default_root("in-hospital-mortality")
-    numbers = "-".join(map(str, vars(settings_of(config)).values()))
-    return _default_root(f"synthetic-episodes-{numbers}")
-
-
-def settings_of(config: MimicConfig) -> Settings:
-    """What synthetic episodes are made by."""
-    return Settings(
-        config.num_train, config.num_val, config.num_test, config.mortality, config.seed
-    )
-
-
-def _default_root(name: str) -> Path:
-    root = _PROJECT_CACHE / name
-    return root if root.exists() or _may_be_written(_PROJECT_CACHE) else _user_cache() / name
+def default_root(name: str) -> Path:
+    """Where data lies that no dataset.root names: downloaded or generated, never committed."""
+    root = PROJECT_DIR / ".cache" / name
+    return root if root.exists() or _may_be_written(root) else _user_cache() / name
 
 
 def cache_folder(root: Path) -> Path:
@@ -74,6 +52,8 @@ def _user_cache() -> Path:
 @functools.cache
 def _temporary_cache(reason: str) -> Path:
     """A folder that is the user's alone; says once where it is."""
+    import tempfile
+
     folder = Path(tempfile.gettempdir()) / f"stnlab-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

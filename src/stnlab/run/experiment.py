@@ -11,7 +11,8 @@ from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.batches import BatchSource
 from stnlab.data.spec import DatasetSpec
 from stnlab.folder import RunFolder
-from stnlab.models import Network, Transformer
+from stnlab.layers.network import Network
+from stnlab.layers.transformer import Transformer
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
 
@@ -39,6 +40,11 @@ class Experiment(ABC):
     @abstractmethod
     def data(self) -> dict[str, Any]:
         """What ``metrics.json`` says of the data: name, sha256, and more."""
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> dict[str, Any]:
+        """What inputs of one's own must go through before the network reads them, plain."""
 
     @abstractmethod
     def place_on(self, device: torch.device) -> None:

@@ -9,7 +9,6 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,24 +24,20 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 )
 
 from stnlab import config as configs
+from stnlab import parts
 from stnlab.config import ExperimentConfig
 from stnlab.config.identity import transformer_start
 from stnlab.data.batches import BatchSource, Chunks
-from stnlab.data.checksum import checksums_of
-from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
-from stnlab.models import build_network
-from stnlab.run.clinical import ClinicalExperiment
-from stnlab.run.digits import DigitExperiment
+from stnlab.layers.network import build_network
 from stnlab.run.environment import environment
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
-from stnlab.run.parts import require_usable
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
+from stnlab.run.soundness import require_usable
 from stnlab.run.tensorboard import TensorBoardReport
-from stnlab.schema import DigitsConfig, StnConfig
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
@@ -65,7 +60,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         StoppedError: on Ctrl-C or SIGTERM.
     """
     folder = RunFolder(configs.folder(config))
-    plain, checksums = configs.to_plain(config), partial(checksums_of, config.dataset)
+    plain, checksums = configs.to_plain(config), config.dataset.checksums
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(folder.locked())
@@ -143,18 +138,16 @@ class Run:
         self.config, self.folder = config, folder
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
-        spec = dataset_spec(config.dataset)
-        kind = DigitExperiment if isinstance(config.dataset, DigitsConfig) else ClinicalExperiment
-        self.experiment = kind(config, folder)
+        self.experiment = config.dataset.experiment(config, folder)
         require_usable(self.experiment)
+        spec = self.experiment.spec
         self.task = Classification(
-            build_network(config),
+            build_network(config, spec),
             spec,
             config.optimizer,
             config.seed,
-            localization_lr=(
-                config.model.localization.lr if isinstance(config.model, StnConfig) else None
-            ),
+            schedule=config.schedule,
+            learning_rates=config.model.learning_rates(),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
@@ -243,7 +236,7 @@ class Run:
     # --- training
 
     def _trainer(self) -> pl.Trainer:
-        trainer = self.config.trainer
+        config, trainer = self.config, self.config.trainer
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         try:
             return pl.Trainer(
@@ -257,7 +250,12 @@ class Run:
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
                 profiler=trainer.profiler or NoProfiler(),
-                callbacks=[self.tensorboard, self.progress, self.recorder],
+                callbacks=[
+                    *parts.callbacks(config),
+                    self.tensorboard,
+                    self.progress,
+                    self.recorder,
+                ],
                 # A run is one process wherever it is started; Lightning would take a Slurm job's
                 # tasks for its own ranks.
                 plugins=[LightningEnvironment(), CheckpointWriter()],

@@ -71,9 +71,7 @@ def _checksums(run: PlannedRun) -> dict[str, str]:
     dataset = run.config.dataset
     key = repr(dataset)
     if key not in _known_checksums:
-        from stnlab.data.checksum import checksums_of
-
-        _known_checksums[key] = checksums_of(dataset)
+        _known_checksums[key] = dataset.checksums()
     return _known_checksums[key]
 
 

@@ -371,13 +371,6 @@ def test_an_unknown_set_is_refused(root):
     refused(root, "set 'd' is not known; choose one of a, b, c", letter="d")
 
 
-def test_one_class_is_refused(root):
-    records = physionet2012.load_set(root, "a")
-    physionet2012.require_both_classes(records.y, root, "a")
-    with pytest.raises(UserError, match=r"Outcomes-a\.txt.*all 2 stays have the label 0"):
-        physionet2012.require_both_classes(records.y[::2], root, "a")
-
-
 def test_sets_that_share_a_stay_are_refused(root):
     ones = physionet2012.load_set(root, "a")
     write_set(root, "b", {"142673": 0, "132540": 1})

@@ -89,6 +89,14 @@ class DatasetPart(Part):
         """
         raise NotImplementedError(f"{type(self).__name__}.spec")
 
+    def checksums(self) -> dict[str, str]:
+        """The checksums that ``data`` of ``metrics.json`` would have of a run now.
+
+        A complete run that has others is on other data. It is asked at every look at such a run,
+        so it must be quick (:func:`stnlab.data.checksum.kept`); empty says nothing is known.
+        """
+        return {}
+
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         """The data of one run, read and ready."""
         raise NotImplementedError(f"{type(self).__name__}.experiment")

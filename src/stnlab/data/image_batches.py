@@ -104,6 +104,10 @@ class ImageBatches(BatchSource):
         self.distortion = distortion
         self.distortion_key = distortion_key
 
+    @property
+    def targets(self) -> Tensor:
+        return self.examples.targets
+
     def _maker(self) -> Callable[[Tensor], Batch]:
         num_examples, num_objects = self.examples.members.shape
         drawn = self._drawn(num_examples, num_objects)

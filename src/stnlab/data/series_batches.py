@@ -1,8 +1,7 @@
 """Series in memory, standardised, and their batches."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -59,7 +58,8 @@ class SeriesParts:
 
     ``name`` says in words what the data is. ``scale`` maps the name of each standardised column to
     the (mean, standard deviation) that it was standardised with, by the training part alone.
-    ``planted`` are the test part's warps, where the data is synthetic.
+    ``planted`` are the test part's warps, where the data is synthetic. ``labels_sha256`` is of the
+    labels, where ``sha256`` is not.
     """
 
     name: str
@@ -70,6 +70,7 @@ class SeriesParts:
     scale: dict[str, tuple[float, float]]
     sha256: str
     planted: Planted | None = None
+    labels_sha256: str | None = None
 
     @property
     def is_synthetic(self) -> bool:
@@ -102,10 +103,9 @@ class SeriesBatches(BatchSource):
         )
         self.part = part
 
+    @property
+    def targets(self) -> Tensor:
+        return self.part.y
+
     def _maker(self) -> Callable[[Tensor], Batch]:
         return lambda chosen: (self.part.x[chosen], self.part.y[chosen])
-
-
-def joint_digest(digests: Iterable[str]) -> str:
-    """One checksum of several."""
-    return hashlib.sha256(" ".join(digests).encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
@@ -90,6 +91,16 @@ class Digits(ImageDataset):
             "MNIST", **parts, mean=(mnist.MEAN,), std=(mnist.STD,), sha256=digits.sha256
         )
 
+    def checksums(self) -> dict[str, str]:
+        if self.root is None:  # the project's own files, which can only be what they are
+            return {}
+        from stnlab.data import checksum
+
+        root = Path(self.root)
+        return checksum.kept(
+            root, "mnist", [root, root / "MNIST" / "raw"], lambda: _checksums(root)
+        )
+
     def _members(self, available: "Tensor", part: int) -> "Tensor":
         from stnlab.data.randomness import Stream, generator
 
@@ -121,6 +132,12 @@ class Digits(ImageDataset):
             "2 (SEED's published numbers: 2N-1 pairs) or 1 (SEED's text: N-1 pairs)",
         )
         require_seed("dataset.seed", self.seed)
+
+
+def _checksums(root: Path) -> dict[str, str]:
+    from stnlab.data import mnist
+
+    return {"sha256": mnist.checksum(root)}
 
 
 def consecutive_pairs(items: "Tensor", permutations: int, rng: "torch.Generator") -> "Tensor":

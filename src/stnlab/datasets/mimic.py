@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stnlab.data.mimic.variables import COLUMNS, NUM_HOURS
+from stnlab.data.places import default_root
 from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
 from stnlab.datasets.clinical import ClinicalDataset
 from stnlab.parts import add_dataset
 from stnlab.rules import require, require_seed
 
 if TYPE_CHECKING:
+    from stnlab.data.mimic.synthetic import Settings
     from stnlab.data.series_batches import SeriesParts
     from stnlab.schema import ExperimentConfig
 
@@ -70,20 +72,35 @@ class Mimic(ClinicalDataset):
         require(0 < mortality < 1, "dataset.mortality", mortality, "above 0 and below 1")
         require_seed("dataset.seed", self.seed)
 
-    def load(self) -> "SeriesParts":
-        from stnlab.data.mimic import reader, synthetic
-        from stnlab.data.places import CACHE_ROOT
-        from stnlab.data.series_batches import Part, Planted, SeriesParts, joint_digest
+    def _settings(self) -> "Settings":
+        from stnlab.data.mimic.synthetic import Settings
 
-        root = Path(self.root) if self.root else CACHE_ROOT / "in-hospital-mortality"
+        return Settings(self.num_train, self.num_val, self.num_test, self.mortality, self.seed)
+
+    def _root(self) -> Path:
+        if self.root:
+            return Path(self.root)
+        if self.source is Source.files:
+            return default_root("in-hospital-mortality")
+        numbers = "-".join(map(str, vars(self._settings()).values()))
+        return default_root(f"synthetic-episodes-{numbers}")
+
+    def checksums(self) -> dict[str, str]:
+        from stnlab.data import checksum
+        from stnlab.data.mimic import reader
+
+        root = self._root()
+        folders = [root, root / "train", root / "test"]
+        return checksum.kept(root, "mimic", folders, lambda: reader.checksums(root))
+
+    def load(self) -> "SeriesParts":
+        from stnlab.data.checksum import joint
+        from stnlab.data.mimic import reader, synthetic
+        from stnlab.data.series_batches import Part, Planted, SeriesParts
+
+        root = self._root()
         if self.source is Source.synthetic:
-            settings = synthetic.Settings(
-                self.num_train, self.num_val, self.num_test, self.mortality, self.seed
-            )
-            if not self.root:
-                numbers = "-".join(map(str, vars(settings).values()))
-                root = CACHE_ROOT / f"synthetic-episodes-{numbers}"
-            synthetic.ensure_episodes(root, settings)
+            synthetic.ensure_episodes(root, self._settings())
         found = {
             split: reader.load_split(root, split, self.imputation.name) for split in reader.SPLITS
         }
@@ -111,6 +128,9 @@ class Mimic(ClinicalDataset):
             **parts,
             columns=COLUMNS,
             scale=dict(zip(names, zip(statistics.mean, statistics.std, strict=True), strict=True)),
-            sha256=joint_digest(episodes.sha256 for episodes in found.values()),
+            sha256=joint(episodes.sha256 for episodes in found.values()),
+            labels_sha256=reader.labels_digest(
+                (split, each.stays, each.y.tolist()) for split, each in found.items()
+            ),
             planted=planted,
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from stnlab.data.physionet2012.variables import COLUMNS, NUM_HOURS
+from stnlab.data.places import default_root
 from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
 from stnlab.datasets.clinical import ClinicalDataset
 from stnlab.parts import add_dataset
@@ -60,16 +61,32 @@ class Physionet2012(ClinicalDataset):
         )
         require_seed("dataset.seed", self.seed)
 
+    def _root(self) -> Path:
+        return Path(self.root) if self.root else default_root("physionet2012")
+
+    def checksums(self) -> dict[str, str]:
+        from stnlab.data import checksum
+        from stnlab.data.physionet2012 import reader
+
+        root, letters = self._root(), ("a", self.test_set.name)
+
+        def read() -> dict[str, str]:
+            return {"sha256": checksum.joint(reader.load_set(root, x).sha256 for x in letters)}
+
+        sets = [root / f"set-{letter}" for letter in letters]
+        folders = [root, *sets, *(each / each.name for each in sets)]
+        return checksum.kept(root, f"physionet2012-{'-'.join(letters)}", folders, read)
+
     def load(self) -> "SeriesParts":
         import numpy as np
         import torch
 
+        from stnlab.data.checksum import joint
         from stnlab.data.physionet2012 import reader
-        from stnlab.data.places import CACHE_ROOT
         from stnlab.data.randomness import Stream, generator
-        from stnlab.data.series_batches import Part, SeriesParts, joint_digest
+        from stnlab.data.series_batches import Part, SeriesParts
 
-        root = Path(self.root) if self.root else CACHE_ROOT / "physionet2012"
+        root = self._root()
         learned = reader.load_set(root, "a", download=self.download)
         test = reader.load_set(root, self.test_set.name, download=self.download)
         reader.require_disjoint(learned, test)
@@ -78,16 +95,16 @@ class Physionet2012(ClinicalDataset):
             learned.take(np.sort(each)) for each in (order[: self.val_size], order[self.val_size :])
         )
         statistics = reader.statistics_of(train)
-        parts = {
-            split: Part.of(reader.features(records, statistics), records.y, records.stays)
-            for split, records in (("train", train), ("val", val), ("test", test))
-        }
+        learned_from, held_out, unseen = (
+            Part.of(reader.features(records, statistics), records.y, records.stays)
+            for records in (train, val, test)
+        )
         return SeriesParts(
             f"PhysioNet 2012, sets a and {self.test_set.name}",
-            parts["train"],
-            parts["val"],
-            parts["test"],
+            learned_from,
+            held_out,
+            unseen,
             columns=COLUMNS,
             scale=statistics.scale,
-            sha256=joint_digest([learned.sha256, test.sha256]),
+            sha256=joint([learned.sha256, test.sha256]),
         )

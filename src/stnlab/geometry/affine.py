@@ -13,11 +13,13 @@ Convention, stated once for the project:
 Source: Jaderberg et al. (2015), section 3.2, equation 1.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 
 def affine_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
@@ -37,20 +39,39 @@ def affine_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Te
     Returns:
         (N, height, width, 2), normalised (x, y).
     """
-    unit_planes = _unit_planes(size, align_corners, theta.dtype, theta.device)
-    planes = theta.reshape(-1, 6) @ unit_planes
+    planes = theta.reshape(-1, 6) @ _unit_planes(theta, size, align_corners)
     return planes.view(-1, 2, *size).permute(0, 2, 3, 1)
 
 
+def _unit_planes(theta: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """(6, 2 * height * width): the x and y planes that each entry of theta contributes.
+
+    Kept for plain tensors. A graph that is traced, fake tensors and other kinds get their own.
+    """
+    if type(theta) is not Tensor:
+        return _planes_of(theta.new_ones(6).diag(), size, align_corners)
+    if torch.compiler.is_compiling() or is_in_torch_dispatch_mode():
+        unit_thetas = torch.eye(6, dtype=theta.dtype, device=theta.device)
+        return _planes_of(unit_thetas, size, align_corners)
+    return _kept_unit_planes(size, align_corners, theta.dtype, theta.device)
+
+
 @lru_cache(maxsize=32)
-def _unit_planes(
+def _kept_unit_planes(
     size: tuple[int, int], align_corners: bool, dtype: torch.dtype, device: torch.device
 ) -> Tensor:
-    """(6, 2 * height * width): the x and y planes that each entry of theta contributes."""
-    with torch.inference_mode(False):  # an inference tensor could not serve a later training step
-        unit_thetas = torch.eye(6, dtype=dtype, device=device).view(6, 2, 3)
-        grids = F.affine_grid(unit_thetas, [6, 1, *size], align_corners=align_corners)
-        return grids.permute(0, 3, 1, 2).reshape(6, -1)
+    """Made in a thread of its own, as torch's modes and transforms hold for a thread: what an
+    inference mode or a derivative has made could not serve a later step.
+    """
+    with ThreadPoolExecutor(1) as thread:
+        unit_thetas = thread.submit(torch.eye, 6, dtype=dtype, device=device)
+        return thread.submit(_planes_of, unit_thetas.result(), size, align_corners).result()
+
+
+def _planes_of(thetas: Tensor, size: tuple[int, int], align_corners: bool) -> Tensor:
+    """(6, 6) flat thetas to the planes of their grids."""
+    grids = F.affine_grid(thetas.view(6, 2, 3), [6, 1, *size], align_corners=align_corners)
+    return grids.permute(0, 3, 1, 2).reshape(6, -1)
 
 
 def similarity_theta(

@@ -22,10 +22,10 @@ Predict = Callable[[Sequence[BatchSource]], list[Predictions]]
 class Experiment(ABC):
     """The data of one run, read and ready."""
 
-    spec: DatasetSpec
-
     # Test batches are larger than training's: nothing is learned from them, only their size costs.
     TEST_BATCH_SIZE = 250
+
+    spec: DatasetSpec
 
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         self.config = config
@@ -85,6 +85,21 @@ class Experiment(ABC):
         predict: Predict,
     ) -> None:
         """Figures and tables of the run: of the last epoch's network, and the best's."""
+
+    def limited_val_batches(self) -> BatchSource:
+        """As many of :meth:`val_batches` as ``trainer.limit_val_batches`` says, at least one."""
+        batches = self.val_batches()
+        batches.limit = self.config.trainer.limit_val_batches
+        return batches
+
+    def limited_test_batches(
+        self, batches: Sequence[BatchSource] | None = None
+    ) -> list[BatchSource]:
+        """The same of some that are tested on, :meth:`test_batches` or others."""
+        limited = list(self.test_batches() if batches is None else batches)
+        for each in limited:
+            each.limit = self.config.trainer.limit_test_batches
+        return limited
 
     def title(self) -> str:
         """What a figure is of."""

@@ -30,12 +30,13 @@ from stnlab.config.identity import transformer_start
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
-from stnlab.folder import RunFolder, State
+from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
 from stnlab.run.environment import environment
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
+from stnlab.run.soundness import require_usable
 from stnlab.run.tensorboard import TensorBoardReport
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
@@ -59,9 +60,16 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         StoppedError: on Ctrl-C or SIGTERM.
     """
     folder = RunFolder(configs.folder(config))
-    plain = configs.to_plain(config)
-    with folder.locked(), _no_temporary_left(folder):
-        state = folder.claim(plain, config.overwrite)
+    plain, checksums = configs.to_plain(config), config.dataset.checksums
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder.locked())
+        except ReadOnlyError:  # as another user's, which is complete all the same
+            if folder.look(plain, checksums)[0] is State.complete:
+                return Outcome(folder.path, folder.read_metrics(), already_complete=True)
+            raise
+        stack.enter_context(_no_temporary_left(folder))
+        state = folder.claim(plain, config.overwrite, checksums)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
         with spared_of_needless_work(), _told_once():
@@ -131,6 +139,7 @@ class Run:
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
         self.experiment = config.dataset.experiment(config, folder)
+        require_usable(self.experiment)
         spec = self.experiment.spec
         self.task = Classification(
             build_network(config, spec),
@@ -143,7 +152,7 @@ class Run:
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
         self.measure = headline.measure(spec.task)
-        self.recorder = Recorder(folder, self.measure)
+        self.recorder = Recorder(folder, self.measure, self.experiment.data)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
             folder, self.experiment.add_panel, config.trainer.log_every_n_steps
@@ -181,7 +190,7 @@ class Run:
 
     def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
-            if resume:
+            if resume and self._goes_on():
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
@@ -195,6 +204,20 @@ class Run:
             self.tensorboard.close()
         self.folder.finish(metrics)
         return metrics
+
+    def _goes_on(self) -> bool:
+        """Whether the last checkpoint is of this data; if not, ``overwrite`` begins anew.
+
+        Raises:
+            UserError: it is of other data.
+        """
+        differences = differing_data(self.recorder.data_before(), self.experiment.data)
+        if not differences:
+            return True
+        if not self.config.overwrite:
+            raise self.folder.holds_another(differences)
+        self.folder.clear(configs.to_plain(self.config))
+        return False
 
     def _num_epochs_kept(self) -> int:
         """How many epochs' work the last checkpoint holds."""
@@ -215,15 +238,14 @@ class Run:
     def _trainer(self) -> pl.Trainer:
         config, trainer = self.config, self.config.trainer
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        limit_val = trainer.limit_val_batches if self.experiment.has_validation else 0
         try:
             return pl.Trainer(
                 max_epochs=trainer.max_epochs,
                 accelerator=trainer.accelerator,
                 devices=trainer.devices,
                 precision=trainer.precision,  # type: ignore[arg-type]  # checked in validation
-                limit_val_batches=limit_val,
-                limit_test_batches=trainer.limit_test_batches,
+                # A limit is the batches' own, which leave at least one.
+                limit_val_batches=1.0 if self.experiment.has_validation else 0,
                 deterministic=trainer.deterministic,
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
@@ -251,7 +273,7 @@ class Run:
     def fit(self) -> None:
         """Train to the last epoch."""
         batches = Chunks(self.experiment.train_batches())
-        self.trainer.fit(self.task, batches, self.experiment.val_batches())
+        self.trainer.fit(self.task, batches, self.experiment.limited_val_batches())
 
     # --- testing
 
@@ -278,7 +300,8 @@ class Run:
         return metrics
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
-        self.trainer.test(self.task, list(loaders), verbose=False)
+        limited = self.experiment.limited_test_batches(loaders)
+        self.trainer.test(self.task, limited, verbose=False)
         return self.task.test_predictions
 
     def _test_best(

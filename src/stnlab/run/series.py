@@ -59,6 +59,7 @@ class SeriesExperiment(Experiment):
         return {
             "name": self.parts.name,
             "sha256": self.parts.sha256,
+            **({"labels_sha256": labels} if (labels := self.parts.labels_sha256) else {}),
             "synthetic": self.parts.is_synthetic,
             "n": {name: len(part) for name, part in parts.items()},
         }

@@ -5,15 +5,12 @@ sizes of files would be quicker to ask for, but a copy, a restored backup or a c
 makes them lie, and a study on the wrong patients is worse than the 10 µs an episode that reading
 and hashing take (parsing takes thrice that). The same digest names the data in a run's record.
 
-One file a list: ``.cache`` in the data's own folder, since patient data should stay where its
-keeper has put it; a private folder of the user's cache where that one is read-only. It holds the
-values before imputation, a fifth of the size, so one file serves every rule.
+One file a list, where ``places`` says. It holds the values before imputation, a fifth of the size,
+so one file serves every rule.
 """
 
 import contextlib
 import hashlib
-import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +19,7 @@ import numpy as np
 
 from stnlab.data.mimic.episodes import HourlyValues, content_of
 from stnlab.data.mimic.variables import NUM_HOURS, NUM_VARIABLES
+from stnlab.data.places import cache_folder
 from stnlab.files import replacing
 
 _FORMAT = b"stnlab hourly values 1"  # a new number when their meaning changes
@@ -52,18 +50,7 @@ def digest_of(folder: Path, names: Sequence[str]) -> str:
 
 def cache_path(root: Path, split: str) -> Path:
     """Where the hourly values of one list of the data in ``root`` are kept."""
-    root = root.resolve()
-    if _is_writable(root):
-        return root / ".cache" / f"{split}.npz"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
-    return home / "stnlab" / f"clinical-{folder}" / f"{split}.npz"
-
-
-def _is_writable(folder: Path) -> bool:
-    # The mode counts for the superuser too, whom the system itself would let write anywhere.
-    writable = folder.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
-    return bool(writable) and os.access(folder, os.W_OK | os.X_OK)
+    return cache_folder(root) / f"{split}.npz"
 
 
 def load(path: Path, num_episodes: int) -> tuple[str, HourlyValues] | None:

@@ -8,9 +8,10 @@ clinical time series data", Scientific Data 6:96 (2019). The folder is what the 
 ``columns``.
 """
 
+import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ __all__ = [
     "SPLITS",
     "Episodes",
     "Statistics",
+    "checksums",
+    "labels_digest",
     "load_split",
     "patient_of",
     "read_split",
@@ -114,6 +117,26 @@ def load_split(root: str | Path, split: str, imputation: str = "previous") -> Ep
 def stays_of(root: str | Path, split: str) -> list[str]:
     """The files' names in a part's list, without a look at the episodes."""
     return list(_read_list(Path(root), split))
+
+
+def checksums(root: Path) -> dict[str, str]:
+    """Of the episodes of all parts, as :func:`load_split` has them, and of their labels.
+
+    Raises:
+        UserError: when something is missing or cannot be read.
+    """
+    lists = {split: _read_list(root, split) for split in SPLITS}
+    digests = [cache.digest_of(root / _FOLDERS[split], [*lists[split]]) for split in SPLITS]
+    labels = ((split, list(found), list(found.values())) for split, found in lists.items())
+    return {
+        "sha256": hashlib.sha256(" ".join(digests).encode()).hexdigest(),
+        "labels_sha256": labels_digest(labels),
+    }
+
+
+def labels_digest(parts: Iterable[tuple[str, list[str], list[int]]]) -> str:
+    """SHA-256 of each part's name, stays and labels."""
+    return hashlib.sha256(repr(list(parts)).encode()).hexdigest()
 
 
 def _require_known(key: str, found: str, known: Sequence[str]) -> None:

@@ -163,7 +163,7 @@ def _require_same(root: Path, settings: Settings) -> None:
         raise UserError(
             f"dataset.root: {root} holds synthetic episodes of other settings "
             f"({label.read_text(encoding='utf-8').splitlines()[-1]}, asked for "
-            f"{json.dumps(asdict(settings), sort_keys=True)}). Name a new folder, or delete it."
+            f"{json.dumps(asdict(settings), sort_keys=True)}). Name a new folder."
         )
 
 

@@ -68,7 +68,8 @@ class Source:
         """What to do about a record that cannot be read."""
         archive = f"set-{self.letter}.tar.gz"
         return (
-            f"Delete {archive} and get it again, with dataset.download=true or from {URL}{archive}."
+            f"Move {archive} away and get it again, with dataset.download=true or from "
+            f"{URL}{archive}."
             if self.is_archive
             else f"Unpack {archive} of {URL} again."
         )
@@ -203,7 +204,7 @@ def require_same_stays(
         raise UserError(
             f"{source.path} has {surplus[0]}.txt, but {path} has no line for it ({len(surplus)} of "
             f"{len(found)} records lack their outcome). Get the whole list from {URL}{path.name}, "
-            "or take the files out."
+            "or move the files elsewhere."
         )
 
 

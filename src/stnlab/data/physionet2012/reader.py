@@ -38,7 +38,6 @@ __all__ = [
     "features",
     "impute",
     "load_set",
-    "require_both_classes",
     "require_disjoint",
     "statistics_of",
 ]
@@ -112,21 +111,6 @@ def load_set(root: str | Path, letter: str, *, download: bool = False) -> Record
     sha256, values, descriptors = arrays
     y = np.array([*labels.values()], np.int64)
     return Records(values, descriptors, y, list(labels), sha256)
-
-
-def require_both_classes(y: NDArray[np.int64], root: str | Path, letter: str) -> None:
-    """Refuse stays of which all died or all lived: nothing to learn, and no AUROC.
-
-    Raises:
-        UserError: when ``y`` has one class only.
-    """
-    if len(np.unique(y)) < 2:
-        path = outcomes_path(Path(root), letter)
-        label = f" the label {y[0]}" if len(y) else ", being none, no label"
-        raise UserError(
-            f"{path}, column 'In-hospital_death': all {len(y)} stays have{label}. Training and the "
-            f"AUROC need both classes; get the whole list from {URL}{path.name}."
-        )
 
 
 def require_disjoint(one: Records, other: Records) -> None:

@@ -449,6 +449,11 @@ def add_callback(make: "Callable[[ExperimentConfig], Callback]") -> None:
     _CALLBACKS.append(make)
 
 
+def callback_modules() -> set[str]:
+    """The modules that have added callbacks."""
+    return {make.__module__ for make in _CALLBACKS}
+
+
 def callbacks(config: "ExperimentConfig") -> "list[Callback]":
     """The users' callbacks for a run."""
     return [make(config) for make in _CALLBACKS]

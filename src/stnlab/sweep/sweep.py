@@ -15,7 +15,7 @@ from stnlab.config import SweepConfig
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.stopping import Stop, StoppedError, TerminatedError
-from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
+from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
 from stnlab.sweep.progress import SweepProgress, clock
 
@@ -49,6 +49,7 @@ class Sweep:
         if not self.console.is_terminal:
             self.console.width = _PIPE_WIDTH
         self.plans = plan(config, overrides)
+        forget_data()
         self.standings = [look(run) for each in self.plans for run in each.runs]
 
     def to_the_end(self) -> None:

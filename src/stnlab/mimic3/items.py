@@ -4,7 +4,7 @@ An item's number alone decides, not its table: so glucose and pH of other fluids
 51491, 51094, 50831) count as glucose and pH, as they do in the benchmark.
 """
 
-from stnlab.data.mimic_variables import VARIABLES
+from stnlab.data.mimic.variables import VARIABLES
 
 NAMES = tuple(variable.name for variable in VARIABLES)
 

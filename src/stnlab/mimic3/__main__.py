@@ -9,7 +9,7 @@ from pathlib import Path
 
 from stnlab.errors import UserError
 from stnlab.mimic3.build import MIN_MEMORY, Settings, build
-from stnlab.mimic3.split import Split, fetched_split, read_split
+from stnlab.mimic3.split import Split, benchmark_cache, fetched_split, read_split
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
 _DESCRIPTION = """\
@@ -25,8 +25,6 @@ without them patients are drawn by lot in the same shares, and every output says
 _VERIFY = """\
 Hold a folder of in-hospital mortality, whoever made it, against the benchmark's list of MD5s, and
 say what is missing, extra or different, and what that usually means."""
-
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stnlab"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +94,7 @@ def _build(arguments: Sequence[str]) -> int:
 
 def _split(given: argparse.Namespace) -> Split | None:
     if given.download:
-        return fetched_split(_CACHE / "mimic3-benchmarks")
+        return fetched_split()
     return None if given.split is None else read_split(given.split)
 
 
@@ -116,7 +114,7 @@ def _verify(arguments: Sequence[str]) -> int:
     hashes = (
         read_hashes(given.hashes)
         if given.hashes is not None
-        else fetched_hashes(_CACHE / "mimic3-benchmarks", download=given.download)
+        else fetched_hashes(benchmark_cache(), download=given.download)
     )
     found = verify(given.folder, hashes, given.jobs)
     print("\n".join(found.lines()))

@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stnlab.data.places import cache_folder
 from stnlab.errors import UserError
 from stnlab.files import replacing
 from stnlab.mimic3.cohort import Cohort, find_cohort
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 LOG = "log.json"
 MIN_MEMORY = 768 << 20  # bytes
+_MORTALITY = "in-hospital-mortality"
 _FORMAT = 1  # a new number when the files' content changes
 # Bytes that a row takes: in the scan, waiting for the disk, among those of a share.
 _SCAN_BYTES, _PENDING_BYTES, _EPISODE_BYTES = 1200, 150, 400
@@ -95,6 +97,38 @@ def build(raw: Path, out: Path, split: Split | None, settings: Settings, tell: T
                     return log
         tell(f"{out} is there, made of these tables in this way: nothing was to be done.")
         return found
+
+
+def made_of(raw: Path, split: Split | None, tell: Tell) -> Path:
+    """The folder of in-hospital mortality of the tables in ``raw``, made once and then kept.
+
+    Raises:
+        UserError: for whatever is wrong with the tables.
+    """
+    root = kept_at(raw, split)
+    log = build(raw, root.parent, split, Settings(), lambda _: None)
+    for line in log["told"]:
+        tell(line)
+    return root
+
+
+def kept_at(raw: Path, split: Split | None) -> Path:
+    """Where :func:`made_of` keeps what it makes: in the tables' cache, by files and split.
+
+    Raises:
+        UserError: when a table is missing.
+    """
+    wanted = json.dumps(_identity(find_tables(raw), split, Settings()), sort_keys=True)
+    name = f"mimic3-{hashlib.sha256(wanted.encode()).hexdigest()[:16]}"
+    return cache_folder(raw) / name / _MORTALITY
+
+
+def notes_of(root: Path) -> list[str]:
+    """What a result from the folder of in-hospital mortality ``root`` must say."""
+    try:
+        return list(json.loads((root.parent / LOG).read_text(encoding="utf-8"))["notes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []  # made by others
 
 
 def _require_polars() -> None:

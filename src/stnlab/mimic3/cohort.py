@@ -50,6 +50,7 @@ class Cohort:
     stays: dict[str, list[Stay]]
     counts: dict[str, int] = field(default_factory=dict)
     odd: dict[str, int] = field(default_factory=dict)  # what the user should know of
+    num_with_death: int = 0  # subjects who have a date of death, in hospital or later
 
 
 Row = dict[str, str | None]
@@ -88,7 +89,7 @@ def find_cohort(tables: Mapping[str, Table]) -> Cohort:
     joined = [each for each in joined if stays_of_admission[each[0]["HADM_ID"]] == 1]
     counts["one stay an admission"] = len(joined)
     diagnosed = _diagnosed(tables)
-    num_without_age = 0
+    num_without_age, with_death = 0, set()
     found: dict[str, list[Stay]] = defaultdict(list)
     for row, admission, patient in joined:
         begin, birth = clock(row["INTIME"]), clock(patient["DOB"])
@@ -96,6 +97,8 @@ def find_cohort(tables: Mapping[str, Table]) -> Cohort:
             num_without_age += 1
         elif _is_adult(birth, begin):
             died = _died(clock, admission, patient)
+            if patient["DOD"] is not None:
+                with_death.add(patient["SUBJECT_ID"])
             stay = _stay(clock, row, begin, died, diagnosed)
             found[stay.subject].append(stay)
     counts["of adults"] = sum(map(len, found.values()))
@@ -111,7 +114,7 @@ def find_cohort(tables: Mapping[str, Table]) -> Cohort:
             clock.num_unreadable
         ),
     }
-    return Cohort(stays, counts, odd)
+    return Cohort(stays, counts, odd, len(with_death))
 
 
 def _is_same(row: Row, name: str) -> bool:

@@ -34,12 +34,13 @@ def write(out: Path, cohort: Cohort, spilled: Spilled, split: Split, made: Made)
         _write(
             out / MORTALITY / NOT_THE_BENCHMARKS,
             [
-                f"Training, validation and test patients here were {split.source}.",
-                "Numbers from it cannot be set beside the benchmark's, nor beside published ones.",
+                f"Who is trained, validated and tested on here: {split.source}.",
+                "Numbers from it cannot be set beside published ones.",
             ],
         )
     _write_stays(out / STAYS, stays, status, split)
     counts = Counter(status.values())
+    notes = _notes(cohort, split, sum(map(len, samples.values())))
     return {
         "benchmark": f"mimic3-benchmarks, commit {COMMIT}, in-hospital mortality",
         "cohort": cohort.counts,
@@ -53,7 +54,8 @@ def write(out: Path, cohort: Cohort, spilled: Spilled, split: Split, made: Made)
         "subjects": dict(Counter(map(split.part_of, cohort.stays))),
         "order of the lists": "by name; the benchmark's training list has its machine's",
         "sha256": _sums(out, made),
-        "told": list(_told(cohort, spilled, split, made)),
+        "notes": notes,
+        "told": [*notes, *_told(cohort, spilled, made)],
     }
 
 
@@ -141,10 +143,24 @@ def _sums(out: Path, made: Made) -> dict[str, str]:
     }
 
 
-def _told(cohort: Cohort, spilled: Spilled, split: Split, made: Made) -> Iterable[str]:
-    """A line for each thing that the user should know of."""
+def _notes(cohort: Cohort, split: Split, num_samples: int) -> list[str]:
+    """What any result from these stays must say."""
+    notes = []
     if not split.is_benchmarks:
-        yield f"The split is {split.source}. For the benchmark's, give --split or --download."
+        notes.append(
+            f"The split is {split.source}. Numbers from it cannot be set beside published ones."
+        )
+    if cohort.stays and cohort.num_with_death == len(cohort.stays):
+        notes.append(
+            f"All {len(cohort.stays):,} patients here died sooner or later, as those of MIMIC-III's "
+            f"open demo did: their {num_samples:,} stays are a rehearsal, and prove nothing about "
+            "prediction."
+        )
+    return notes
+
+
+def _told(cohort: Cohort, spilled: Spilled, made: Made) -> Iterable[str]:
+    """A line for each thing that the user should know of."""
     for what, count in cohort.odd.items():
         if count:
             yield f"{count:,} {what}."

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from stnlab.data.places import default_root
 from stnlab.errors import UserError
 
 COMMIT = "ea0314c7cbd369f62e2237ace6f683740f867e3a"
@@ -73,12 +74,18 @@ def read_split(folder: Path) -> Split:
     return Split(test, val, source, is_benchmarks)
 
 
-def fetched_split(folder: Path, schemes: Collection[str] = ("https",)) -> Split:
-    """The benchmark's lists, downloaded to ``folder`` unless they are there.
+def benchmark_cache() -> Path:
+    """Where files of the benchmark's repository are kept."""
+    return default_root("mimic3-benchmarks")
+
+
+def fetched_split(folder: Path | None = None, schemes: Collection[str] = ("https",)) -> Split:
+    """The benchmark's lists, downloaded to ``folder``, or the cache, unless they are there.
 
     Raises:
         UserError: when they cannot be had, or have another sum.
     """
+    folder = folder or benchmark_cache()
     for name, (place, sha256) in LISTS.items():
         path = folder / name
         if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:

@@ -7,6 +7,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import platform
+import re
 import shutil
 import signal
 import threading
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 LOG = "log.json"
 MIN_MEMORY = 768 << 20  # bytes
 _MORTALITY = "in-hospital-mortality"
+_OS_ERROR = re.compile(r" \(os error \d+\)")  # which polars appends
 _FORMAT = 1  # a new number when the files' content changes
 # Bytes that a row takes: in the scan, waiting for the disk, among those of a share.
 _SCAN_BYTES, _PENDING_BYTES, _EPISODE_BYTES = 1200, 150, 400
@@ -190,7 +192,7 @@ def _writable(out: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pl.exceptions.PolarsError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        reason = getattr(error, "strerror", None) or _OS_ERROR.sub("", str(error))
         raise UserError(
             f"OUT: {out} cannot be written: {reason}. Nothing was kept. Make room (what is laid "
             "aside meanwhile, beside OUT, takes up to a tenth of the unpacked tables), or name "

@@ -152,9 +152,9 @@ def _notes(cohort: Cohort, split: Split, num_samples: int) -> list[str]:
         )
     if cohort.stays and cohort.num_with_death == len(cohort.stays):
         notes.append(
-            f"All {len(cohort.stays):,} patients here died sooner or later, as those of MIMIC-III's "
-            f"open demo did: their {num_samples:,} stays are a rehearsal, and prove nothing about "
-            "prediction."
+            f"All {len(cohort.stays):,} patients here died sooner or later, as those of the open "
+            f"MIMIC-III demo did: their {num_samples:,} stays are a rehearsal, and prove nothing "
+            "about prediction."
         )
     return notes
 

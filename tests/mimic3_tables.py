@@ -142,6 +142,7 @@ def write_split(folder, *, test=(), val=()):
 # --- cases: (what, its events as (item, value, unit), the fields that they become, by variable)
 
 NONE = {}
+EYES_NAME = "Glascow coma scale eye opening"
 VALUES = {
     "temperature in Fahrenheit": ([(TEMPERATURE, "98.6")], {"Temperature": "37.0"}),
     "temperature at 79": ([(TEMPERATURE, "79")], {"Temperature": "26.11111111111111"}),
@@ -191,22 +192,28 @@ VALUES = {
     "height in cm": ([(HEIGHT, "170.5", "cm")], {"Height": "170.5"}),
     "height, unit missing by a token": ([(HEIGHT, "170.5", "1.#IND")], {"Height": "170.5"}),
     "raw, missing tokens": ([(HEART_RATE, token) for token in ("NA", "nan", "#N/A N/A")], NONE),
-    "None is an answer": ([(EYES, "None")], {"Glascow coma scale eye opening": "None"}),
+    "None is an answer": ([(EYES, "None")], {EYES_NAME: "None"}),
     "raw as it stands": ([(HEART_RATE, " 080 ")], {"Heart Rate": " 080 "}),
-    "raw with a comma": ([(EYES, 'To "p", ain')], {"Glascow coma scale eye opening": '"To ""p"", ain"'}),
-    "raw with a line break": ([(EYES, "To\r\npain\n")], {"Glascow coma scale eye opening": "To pain "}),
+    "raw with a comma": ([(EYES, 'To "p", ain')], {EYES_NAME: '"To ""p"", ain"'}),
+    "raw with a line break": ([(EYES, "To\r\npain\n")], {EYES_NAME: "To pain "}),
     "the largest text": ([(HEART_RATE, v) for v in ("98", "102", "9")], {"Heart Rate": "98"}),
     "None beats digits": (
         [(EYES, v) for v in ("4 Spontaneously", "None", "3 To speech")],
-        {"Glascow coma scale eye opening": "None"},
+        {EYES_NAME: "None"},
     ),
-    "beyond the basic plane": ([(EYES, v) for v in ("\U0001f600", "\uffee")], {"Glascow coma scale eye opening": "\U0001f600"}),
-    "the largest number": ([(TEMPERATURE, v) for v in ("9", "36.5", "15")], {"Temperature": "36.5"}),
+    "beyond the basic plane": (
+        [(EYES, v) for v in ("\U0001f600", "\uffee")],
+        {EYES_NAME: "\U0001f600"},
+    ),
+    "the largest number": (
+        [(TEMPERATURE, v) for v in ("9", "36.5", "15")],
+        {"Temperature": "36.5"},
+    ),
     "small number": ([(PH, "0.00005")], {"pH": "5e-05"}),
     "number with many digits": ([(PH, "7.123456789012345678")], {"pH": "7.123456789012345"}),
     "an item in another table": ([(GLUCOSE, "98", "", "OUTPUTEVENTS")], {"Glucose": "98.0"}),
     "an item that is not read": ([("212", "98")], NONE),
-}  # fmt: skip
+}
 
 
 def every_rule():
@@ -297,7 +304,18 @@ def _lengths(raw):
     raw.person(262)  # no event at all
     raw.text(raw.person(263))  # no item that is read
     raw.event(raw.person(264), 1, HEART_RATE, "")
-    for place, time in enumerate(("", "NaN", "soon", "2150-03-01", "2150-03-02 4:00:00", "2150-03-01T20:00:00", "2150-03-01 20:00:00.500", " 2150-03-01 21:00:00", "2150-03-01 21:00:00+01:00")):  # fmt: skip
+    times = (
+        "",
+        "NaN",
+        "soon",
+        "2150-03-01",
+        "2150-03-02 4:00:00",
+        "2150-03-01T20:00:00",
+        "2150-03-01 20:00:00.500",
+        " 2150-03-01 21:00:00",
+        "2150-03-01 21:00:00+01:00",
+    )
+    for place, time in enumerate(times):
         raw.event(raw.person(270 + place), 1, HEART_RATE, "x", CHARTTIME=time)
 
 
@@ -318,7 +336,8 @@ def _several_stays(raw):
         *((1, 0, "88"), (110, 1, "90"), (110, 3, "91"), (110, 1, "9"), (120, 3, "85")),
         *((350, 9, "77"), (20, 1, "66"), (105.5, 0, "55")),
     ]:
-        raw.event(0, hours, HEART_RATE, value, SUBJECT_ID=subject, HADM_ID=f"30{stay}", ICUSTAY_ID=f"40{stay}")  # fmt: skip
+        ids = {"SUBJECT_ID": subject, "HADM_ID": f"30{stay}", "ICUSTAY_ID": f"40{stay}"}
+        raw.event(0, hours, HEART_RATE, value, **ids)
     raw.event(0, 2, "212", "AF", SUBJECT_ID=subject, HADM_ID="300", ICUSTAY_ID="400")
     # Two patients and two admissions of one number: the stay is there twice, and drops out.
     for number in (310, 320):
@@ -332,7 +351,8 @@ def _several_stays(raw):
     for place, end in enumerate(("", at(90), at(80))):
         raw.admission(subject, f"34{place}")
         raw.stay(subject, f"34{place}", f"44{place}", end=end)
-        raw.event(0, 3 + place, HEART_RATE, f"x{place}", SUBJECT_ID=subject, HADM_ID=f"34{place}", ICUSTAY_ID="")  # fmt: skip
+        ids = {"SUBJECT_ID": subject, "HADM_ID": f"34{place}", "ICUSTAY_ID": ""}
+        raw.event(0, 3 + place, HEART_RATE, f"x{place}", **ids)
 
 
 def _ids(raw):
@@ -368,7 +388,14 @@ def _numbers(raw):
     number = raw.person(420)
     for hours, value in ((1, "98"), (1, "102"), (2, "+7"), (3, "1e2"), (4, " 5 "), (5, "inf")):
         raw.event(number, hours, HEART_RATE, value)
-    for item, value in ((GLUCOSE, "-5"), (PH, "1e2"), (SATURATION, "-0.5"), (REFILL, "1"), (SYSTOLIC, "12345678901234567"), (TEMPERATURE, "")):  # fmt: skip
+    for item, value in (
+        (GLUCOSE, "-5"),
+        (PH, "1e2"),
+        (SATURATION, "-0.5"),
+        (REFILL, "1"),
+        (SYSTOLIC, "12345678901234567"),
+        (TEMPERATURE, ""),
+    ):
         raw.event(number, 6, item, value)
     number = raw.person(421)  # a text that validation drops
     raw.event(number, 1, HEART_RATE, "98")
@@ -403,7 +430,20 @@ def by_chance(seed, num_subjects=6, num_events=160):
         ".",
     ]
     texts = ["Brisk", "Delayed", "x\ny", 'a,"b', "inf", "NAN", "17"]
-    items = [HEART_RATE, EYES, TEMPERATURE, WEIGHT, GLUCOSE, SYSTOLIC, DIASTOLIC, FRACTION, REFILL, "212", "3582", "1394"]  # fmt: skip
+    items = [
+        HEART_RATE,
+        EYES,
+        TEMPERATURE,
+        WEIGHT,
+        GLUCOSE,
+        SYSTOLIC,
+        DIASTOLIC,
+        FRACTION,
+        REFILL,
+        "212",
+        "3582",
+        "1394",
+    ]
     for number in range(500, 500 + num_subjects):
         raw.person(number, days=draw.choice(["3", "2.0", "1.5"]))
         pool = draw.choice([values[:2], values[:7], values, [*values, *texts]])

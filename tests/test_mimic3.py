@@ -18,8 +18,19 @@ from pathlib import Path
 import mimic3_reference
 import mimic3_tables
 import pytest
-from mimic3_tables import HEART_RATE, VALUES, Tables, by_chance, every_rule, write_split
+from mimic3_tables import (
+    HEART_RATE,
+    TEMPERATURE,
+    VALUES,
+    Tables,
+    at,
+    by_chance,
+    every_rule,
+    write_split,
+)
+from rich.console import Console
 
+from stnlab.config import compose
 from stnlab.errors import UserError
 from stnlab.mimic3 import build as build_module
 from stnlab.mimic3 import progress as progress_module
@@ -30,6 +41,7 @@ from stnlab.mimic3.__main__ import main
 from stnlab.mimic3.build import Settings, build
 from stnlab.mimic3.items import ITEMS, LABEL_UNITS, NAMES
 from stnlab.mimic3.split import read_split
+from stnlab.run import train
 
 REFERENCE_ITEMS = {item: (name, LABEL_UNITS.get(item, "")) for item, name in ITEMS.items()}
 WHOLE = Settings(jobs=1, whole=True)
@@ -759,3 +771,70 @@ def test_the_list_of_md5s(served, tmp_path, monkeypatch, capsys):
     assert "line 1: 'stay,y_true' is not an episode and its MD5" in capsys.readouterr().err
     with pytest.raises(UserError, match="has neither train/ nor test/"):
         verify_module.verify(tmp_path / "cache", found)
+
+
+# --- dataset.raw
+
+
+def test_a_dataset_from_the_tables(tmp_path, split, monkeypatch, capsys):
+    tables = Tables()
+    for number in range(700, 760):
+        tables.text(tables.person(number, died=at(50) if number % 3 else ""))
+        tables.event(number, 3, HEART_RATE, ">60/minute")
+        tables.event(number, 3, TEMPERATURE, "hot")
+    raw = tables.write(tmp_path / "raw")
+    config = compose(["dataset=mimic", f"dataset.raw={raw}"])
+    assert config.dataset.checksums() == {}  # not made yet
+    parts = config.dataset.load()
+    assert "NOT the benchmark's" in parts.name
+    assert "- " not in parts.name
+    assert len(parts.train) == 42
+    told = capsys.readouterr().err
+    assert "Temperature: 60 values were refused" in told
+    assert [path.name[:7] for path in (raw / ".cache").iterdir()] == ["mimic3-"]
+    with monkeypatch.context() as patch:
+        patch.setattr(build_module, "_make", None)  # a second making would fail
+        again = compose(["dataset=mimic", f"dataset.raw={raw}"]).dataset
+        assert again.load().sha256 == parts.sha256 == again.checksums()["sha256"]
+        assert capsys.readouterr().err == told
+    split_too = compose(["dataset=mimic", f"dataset.raw={raw}", f"dataset.split={split}"]).dataset
+    assert "lists given by the user" in split_too.load().name
+
+
+@pytest.mark.parametrize(
+    ("overrides", "match"),
+    [
+        (["dataset.split=x"], r"dataset\.split is 'x'; allowed: null or false without dataset"),
+        (["dataset.download=true"], r"dataset\.download is True; allowed: null or false without"),
+        (["dataset.raw=x", "dataset.root=y"], r"dataset\.root is 'y'; allowed: null beside"),
+        (["dataset.raw=x", "dataset.source=synthetic"], r"dataset\.source is 'synthetic'; allowed"),
+        (["dataset.raw=x", "dataset.split=y", "dataset.download=true"], r"dataset\.download is"),
+    ],
+)
+def test_keys_that_do_not_go_together(overrides, match):
+    with pytest.raises(UserError, match=match):
+        compose(["dataset=mimic", *overrides])
+
+
+def test_messages_name_the_keys(tmp_path, raw):
+    def load(**keys):
+        overrides = [f"dataset.{key}={value}" for key, value in keys.items()]
+        compose(["dataset=mimic", *overrides]).dataset.load()
+
+    with pytest.raises(UserError, match=r"dataset\.raw: .*nowhere does not exist"):
+        load(raw=tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"dataset\.split: .*nowhere is no folder\..*dataset\.down"):
+        load(raw=raw, split=tmp_path / "nowhere")
+
+
+@demo
+def test_the_demo_as_a_first_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    keys = ["dataset=mimic", f"dataset.raw={DEMO / 'raw'}", f"dataset.split={DEMO / 'split'}"]
+    config = compose([*keys, f"output_dir={tmp_path / 'outputs'}", "trainer.max_epochs=2"])
+    console = Console(record=True, width=400)
+    metrics = train(config, console).metrics
+    assert metrics["data"]["n"] == {"train": 41, "val": 5, "test": 11}
+    for text in (capsys.readouterr().err, metrics["data"]["name"]):
+        assert "All 89 patients here died sooner or later" in text
+        assert "57 stays are a rehearsal, and prove nothing about prediction" in text

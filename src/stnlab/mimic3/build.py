@@ -44,6 +44,7 @@ _BASE_BYTES = 150 << 20  # of a process, with what it imports
 _SMALL = 400_000  # kept rows that one process is quicker with
 _MIN_SHARE = 50_000  # rows
 _SHARES_A_JOB = 8
+_BLOCK_BYTES = 1 << 20
 
 Log = dict[str, Any]
 
@@ -215,16 +216,15 @@ def _make(
     from stnlab.mimic3 import events, outcome
 
     progress, stages = Progress(), _Stages()
-    with ThreadPoolExecutor(1) as beside:
-        sums = {name: beside.submit(_sha256, table.path) for name, table in tables.items()}
+    with _Checksums(tables) as checksums:
+        cohort = find_cohort(tables)
+        if split is None:
+            split = drawn_split(list(cohort.stays), settings.seed)
+        stages.end("cohort")
+        totals = {name: estimated_rows(tables[name]) for name in EVENT_TABLES}
+        aside = out / "rows"
+        aside.mkdir()
         try:
-            cohort = find_cohort(tables)
-            if split is None:
-                split = drawn_split(list(cohort.stays), settings.seed)
-            stages.end("cohort")
-            totals = {name: estimated_rows(tables[name]) for name in EVENT_TABLES}
-            aside = out / "rows"
-            aside.mkdir()
             spilled = events.spill(
                 tables,
                 list(cohort.stays.values()),
@@ -235,21 +235,18 @@ def _make(
             )
             stages.end("events")
             made = _make_episodes(cohort, spilled, split, settings, out, progress)
-            shutil.rmtree(aside)
-            stages.end("episodes")
-        except BaseException:
-            beside.shutdown(wait=False, cancel_futures=True)
-            raise
         finally:
             progress.clear()
-        checksums = {name: each.result() for name, each in sums.items()}
+        shutil.rmtree(aside)
+        stages.end("episodes")
+        sha256 = checksums.result()
     log = outcome.write(out, cohort, spilled, split, made)
     stages.end("lists and checksums")
     for line in log["told"]:
         tell(line)
     return {
         **log,
-        "sha256 of tables": checksums,
+        "sha256 of tables": sha256,
         "versions": _versions(),
         "seconds of stages": stages.seconds,
     }
@@ -272,9 +269,30 @@ def _between(low: int, value: int, high: int) -> int:
     return max(low, min(value, high))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+class _Checksums:
+    """SHA-256 of the tables' files, taken beside other work; it ends with the block."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._ended = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._found = {name: self._pool.submit(self._of, each) for name, each in tables.items()}
+
+    def _of(self, table: Table) -> str:
+        digest = hashlib.sha256()
+        with table.path.open("rb") as file:
+            while not self._ended.is_set() and (block := file.read(_BLOCK_BYTES)):
+                digest.update(block)
+        return digest.hexdigest()
+
+    def result(self) -> dict[str, str]:
+        return {name: each.result() for name, each in self._found.items()}
+
+    def __enter__(self) -> "_Checksums":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._pool.shutdown(cancel_futures=True)
 
 
 def _versions() -> dict[str, str]:

@@ -41,6 +41,7 @@ MISSING = frozenset(
 _SUFFIXES = (".csv", ".csv.gz")  # the first is taken where both are there
 _OF_MIMIC_IV = {"STAY_ID", "ANCHOR_AGE", "ICD_CODE", "ICD_VERSION"}
 _SAMPLE_BYTES = 1 << 20
+_MAX_REASON = 200  # characters
 
 _WHERE = (
     "MIMIC-III v1.4 has it at https://physionet.org/content/mimiciii/1.4/ (credentialed access), "
@@ -211,7 +212,9 @@ def batches_of(table: Table, num_rows: int) -> "Iterator[pl.DataFrame]":
             chunk_size=num_rows, maintain_order=True
         )
     except (pl.exceptions.PolarsError, OSError) as error:
-        reason = " ".join(str(error).split(". ")[0].split())
+        reason = " ".join(str(error).split())[:_MAX_REASON]
+        if reason.startswith("could not parse"):  # and the field, which may be the rest of the file
+            reason = "a quoted field has no end, or goes on after it"
         if table.is_packed:
             raise damaged(table.path, reason) from error
         raise UserError(
@@ -227,7 +230,7 @@ def _require_whole_end(table: Table) -> None:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _SAMPLE_BYTES))
         last = file.read().splitlines(keepends=True)[-1:]
     for line in last:
-        if line.endswith(b"\n"):
+        if line.endswith(b"\n") or line.count(b'"') % 2:  # the end of a field with a line break
             return
         row = next(csv.reader([line.decode("utf-8", "replace")]))
         if len(row) < len(table.header):

@@ -172,14 +172,16 @@ def rows_of(table: Table) -> Iterator[dict[str, str | None]]:
     Raises:
         UserError: when the file is damaged, or a row has too few fields or too many.
     """
-    places = {name: table.header.index(name) for name in COLUMNS[table.name]}
+    places = [(name, table.header.index(name)) for name in COLUMNS[table.name]]
     with _readable(table.path), _text_of(table.path) as file:
         reader = csv.reader(file)
         next(reader)
         for row in reader:
             if len(row) == len(table.header):
-                fields = {name: row[place] for name, place in places.items()}
-                yield {name: None if each in MISSING else each for name, each in fields.items()}
+                yield {
+                    name: None if (text := row[place]) in MISSING else text
+                    for name, place in places
+                }
             elif row:
                 raise UserError(
                     f"{table.path}, line {reader.line_num}: {len(row)} fields where the header has "

@@ -180,7 +180,7 @@ def test_a_report_on_series(of_series, tmp_path):
         (["model=lstm", "model.dropout=1"], "model.dropout is 1.0"),
         (["model=lstm", "model.num_layers=0"], "model.num_layers is 0"),
         (["model=time-in-range", "model.knots=[1,0]"], "model.knots is [1.0, 0.0]"),
-        (["model=cnn", "model.classifier.kernel_size=40"], "sizes that leave one of 48 hours"),
+        (["model=cnn", "model.classifier.kernel_size=40"], "sizes that leave one of 48 steps"),
         (["dataset.imputation=mean"], "dataset.imputation"),
         (["dataset.source=web"], "dataset.source"),
     ],

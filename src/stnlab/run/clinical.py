@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from stnlab.data.series_batches import Part
 from stnlab.evaluation import clinical, clusters, scores
 from stnlab.layers.network import Network
 from stnlab.report import clinical_figures
@@ -34,6 +35,11 @@ class ClinicalExperiment(SeriesExperiment):
     @property
     def _whose(self) -> str:
         return "patients"
+
+    _named = "stay"
+
+    def _name(self, part: Part, place: int) -> str:
+        return part.names[place].removesuffix("_timeseries.csv")
 
     def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
         (found,) = predictions
@@ -121,7 +127,7 @@ class ClinicalExperiment(SeriesExperiment):
         clinical_figures.draw_clusters(
             self.folder.figures / "clusters.png",
             f"{self.title()}\nmedian series of the clusters of learned parameters",
-            self._hours,
+            self._steps,
             {
                 name: clusters.quartiles(self._in_units(series, name)[:, None], labels)[:, :, 0]
                 for name in self._most_measured(series)

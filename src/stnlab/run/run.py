@@ -355,8 +355,8 @@ def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that TensorBoard's HParams tab compares runs by."""
     shown: dict[str, float] = {}
     for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"])):
-        if "auroc" in found:
-            shown |= {f"{when}/{name}": found[name] for name in ("auroc", "auprc")}
-        else:
-            shown |= {f"{when}/{part}/accuracy": found[part]["accuracy"] for part in found}
+        for part, scores in headline.tests(found).items():
+            prefix = f"{when}/{part}/" if part else f"{when}/"
+            names = [name for name in ("auroc", "auprc", "accuracy") if name in scores]
+            shown |= {f"{prefix}{name}": scores[name] for name in names}
     return shown

@@ -53,9 +53,7 @@ def load(path: Path, name: str) -> NDArray[Any]:
             return found
     except ValueError as error:
         if "allow_pickle" in str(error):
-            raise _refused(
-                path, f"holds Python objects in '{name}', which are not read"
-            ) from error
+            raise _refused(path, f"holds Python objects in '{name}', which are not read") from error
         raise _refused(path, f"cannot be read ({error})") from error
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise _refused(path, f"cannot be read ({error})") from error

@@ -145,22 +145,27 @@ def split(
 ) -> dict[str, tuple[str, Labels]]:
     """Which examples make up "train", "val" and "test": (the part they come from, their places).
 
-    As :func:`quotas` says; which ones are held out follows from ``seed`` alone.
+    As :func:`quotas` says. Which ones are held out, and the order in which each part has them,
+    follow from ``seed`` alone: the data's own order is often by class, and figures and
+    ``trainer.limit_test_batches`` take the first.
     """
     import torch
 
     from stnlab.data.randomness import Stream, generator
 
-    parts = {part: (part, np.arange(len(found))) for part, found in labels.items()}
-    of = labels["train"]
-    order = torch.randperm(len(of), generator=generator(Stream.split, seed)).numpy()
+    orders = {
+        part: torch.randperm(len(found), generator=generator(Stream.split, seed)).numpy()
+        for part, found in labels.items()
+    }
+    parts = {part: (part, order) for part, order in orders.items()}
+    of, order = labels["train"], orders["train"]
     for part, quota in quotas(labels, val_size, test_size).items():
         chosen = np.concatenate(
             [order[of[order] == label][:wanted] for label, wanted in enumerate(quota)]
         )
-        parts[part] = ("train", np.sort(chosen))
-        order = order[~np.isin(order, chosen)]
-    parts["train"] = ("train", np.sort(order))
+        is_chosen = np.isin(order, chosen)
+        parts[part], order = ("train", order[is_chosen]), order[~is_chosen]
+    parts["train"] = ("train", order)
     return parts
 
 

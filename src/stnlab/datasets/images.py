@@ -84,7 +84,7 @@ class Images(ImageDataset):
         of, places = held["test"]
         names = source.names(of)
         return ImageParts(
-            f"images of {self.name}",
+            f"images in {Path(str(self.root)).resolve().name}",
             **parts,
             mean=mean,
             std=std,

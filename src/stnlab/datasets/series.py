@@ -58,7 +58,7 @@ class Series(SeriesDataset):
             for part, (of, places) in held.items()
         }
         return SeriesParts(
-            f"series of {self.name}",
+            f"series in {Path(str(self.root)).resolve().name}",
             **parts,
             columns=source.channels,
             scale={

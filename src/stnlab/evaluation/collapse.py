@@ -112,21 +112,22 @@ def time_collapse_reason(
 ) -> str | None:
     """Why a network on series counts as collapsed, or None.
 
-    ``view`` is None without a transformer; ``unit`` is what a step is.
+    ``view`` is None without a transformer; ``unit`` is what the steps are.
     """
+    one, many = ("an hour", "hours") if unit == "hours" else ("a step", "steps")
     reasons = _near_majority(test, targets, "the test set") if "accuracy" in test else []
     if test.get("auroc", 1.0) < 0.5 + CHANCE_MARGIN:
         reasons.append(f"AUROC on the test set is {test['auroc']:.3f}, near the 0.5 of a coin")
     if view is not None:
         if view.share_outside > MAX_SHARE_OUTSIDE:
-            reasons.append(f"{view.share_outside:.0%} of the {unit} are read outside of the series")
+            reasons.append(f"{view.share_outside:.0%} of the {many} are read outside of the series")
         if view.tempo < MIN_TEMPO:
             reasons.append(
-                f"the warp reads one moment: {view.tempo:.2g} {unit} for each of its view's"
+                f"the warp reads one moment: {one} of its view stands for {view.tempo:.2g} {many}"
             )
         if not view.tempo <= MAX_TEMPO:
             reasons.append(
-                f"the warp contracts time: {view.tempo:.2g} {unit} for each of its view's, more "
-                "than the sampler reads"
+                f"the warp contracts time: {one} of its view stands for {view.tempo:.2g} {many}, "
+                "more than the sampler reads"
             )
     return "; ".join(reasons) or None

@@ -133,7 +133,9 @@ class SeriesExperiment(Experiment):
             return
         theta = found.theta[:, 0].double().cpu().numpy()
         names = transformer.parameter_names
-        write_atomically(self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta))
+        write_atomically(
+            self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta)
+        )
         if np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)

@@ -68,9 +68,7 @@ def read(files: dict[str, Path]) -> SeriesSource:
         y = np.array([table.labels[name] for name in names])
         parts["train" if part == "all" else part] = Read(x, y, names)
     _require_apart(tables)
-    return SeriesSource(
-        parts, columns, [*files.values(), *([beside] if beside.is_file() else [])]
-    )
+    return SeriesSource(parts, columns, [*files.values(), *([beside] if beside.is_file() else [])])
 
 
 def _grid(file: Path, times: list[float]) -> tuple[float, float, int]:
@@ -80,9 +78,7 @@ def _grid(file: Path, times: list[float]) -> tuple[float, float, int]:
     step = min(after - before for before, after in zip(times, times[1:], strict=False))
     places = [(time - times[0]) / step for time in times]
     off = [
-        time
-        for time, place in zip(times, places, strict=True)
-        if abs(place - round(place)) > 1e-3
+        time for time, place in zip(times, places, strict=True) if abs(place - round(place)) > 1e-3
     ]
     if off or places[-1] >= _MAX_STEPS:
         found = f"{named([f'{time:g}' for time in off])} lie between" if off else "make"
@@ -143,9 +139,7 @@ def _read(file: Path, of_ids: dict[str, str]) -> _Table:
         if not label:
             raise _refused(file, number, f"is of the series '{name}', which has no label")
         if table.labels.setdefault(name, label) != label:
-            raise _refused(
-                file, number, f"gives the series '{name}' a second label, '{label}'"
-            )
+            raise _refused(file, number, f"gives the series '{name}' a second label, '{label}'")
         values = table.values.setdefault(name, {})
         time = _number(file, number, "time", row["time"])
         if (variable, time) in values:

@@ -96,9 +96,7 @@ class SeriesSource:
         std = np.nanstd(x, axis=(0, 2))
         return np.nanmean(x, axis=(0, 2)), np.where(std > 0, std, 1.0)
 
-    def inputs(
-        self, part: str, mean: NDArray[np.float64], std: NDArray[np.float64]
-    ) -> Floats:
+    def inputs(self, part: str, mean: NDArray[np.float64], std: NDArray[np.float64]) -> Floats:
         """What a network reads of a part, (N, channels, steps): standardised, filled, with masks.
 
         A value that is missing is the last one before it, and the column's mean where there is

@@ -97,7 +97,9 @@ def _read_header(file: Path, number: int, line: str) -> bool:
         raise _refused(file, number, "comes before '@data' and is no '@key value'")
     key, *words = line[1:].lower().split()
     if (key, words[:1]) == ("timestamps", ["true"]):
-        raise _refused(file, number, "announces time stamps; series with their steps alone are read")
+        raise _refused(
+            file, number, "announces time stamps; series with their steps alone are read"
+        )
     if (key, words[:1]) in (("classlabel", ["false"]), ("targetlabel", ["true"])):
         raise _refused(file, number, "announces no classes; each series needs one")
     return key == "data"

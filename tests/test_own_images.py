@@ -117,7 +117,7 @@ def test_unequal_classes_are_held_out_in_proportion_and_never_whole():
     assert set(labels["train"][parts["train"][1]]) == {0, 1, 2}
 
 
-def test_a_validation_folder_of_its_own_is_used(data, broken):
+def test_a_validation_folder_of_its_own_is_used(broken):
     write_tree(broken / "val", 2, 32, 32, 3, seed=20)
     parts = images(broken).load()
     assert (len(parts.train), len(parts.val), len(parts.test)) == (36, 6, 15)

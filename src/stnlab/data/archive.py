@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stnlab.data.labels import PARTS
 from stnlab.errors import UserError
 
 
@@ -118,7 +119,7 @@ def find(root: Path) -> dict[str, Path] | None:
     found = {each.stem: each for each in sorted(root.glob("*.npz")) if each.name[0] != "."}
     if not found:
         return None
-    parts = {part: found[part] for part in ("train", "val", "test") if part in found}
+    parts = {part: file for part, file in found.items() if part in PARTS}
     if "train" in parts:
         return parts
     if len(found) > 1 or parts:

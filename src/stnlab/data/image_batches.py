@@ -47,7 +47,7 @@ class Examples:
         """
         levels = torch.arange(256, dtype=torch.float64) / 255
         counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
-        for members in self.members.flatten().split(1024):
+        for members in torch.split(self.members.flatten(), 1024):
             for channel, pixels in enumerate(self.images[members].unbind(1)):
                 counts[channel] += pixels.flatten().int().bincount(minlength=256)
         shares = counts / counts.sum(dim=1, keepdim=True)

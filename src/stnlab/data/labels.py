@@ -11,6 +11,7 @@ from stnlab.errors import UserError
 from stnlab.rules import require
 
 Labels = NDArray[np.int64]
+PARTS = ("train", "val", "test")
 
 _SHARES = {"val": 0.1, "test": 0.2}  # of what a part is held out of, where a key is null
 _PART_NAMES = {"train": "training", "val": "validation", "test": "test"}
@@ -107,7 +108,8 @@ def quotas(
     Raises:
         UserError: a size is given of a part that the data has, or it leaves too little.
     """
-    left, found = np.bincount(labels["train"]), {}
+    left: Labels = np.bincount(labels["train"])
+    found: dict[str, Labels] = {}
     for part, size in (("test", test_size), ("val", val_size)):
         key = f"dataset.{part}_size"
         if part in labels:
@@ -132,7 +134,7 @@ def quotas(
 def _in_proportion(counts: Labels, number: int) -> Labels:
     """``number`` in all, of each class by its share, and never all of a class: (classes,)."""
     ideal = counts * (number / counts.sum())
-    quota = np.minimum(np.floor(ideal).astype(np.int64), np.maximum(counts - 1, 0))
+    quota: Labels = np.minimum(np.floor(ideal).astype(np.int64), np.maximum(counts - 1, 0))
     by_remainder = np.argsort(quota - ideal, kind="stable")
     while missing := number - int(quota.sum()):
         able = [each for each in by_remainder if quota[each] < counts[each] - 1]

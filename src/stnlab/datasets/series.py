@@ -42,7 +42,7 @@ class Series(SeriesDataset):
 
     def load(self) -> "SeriesParts":
         """Standardise by the training part, fill what is missing, and hold out the other parts."""
-        from stnlab.data.labels import split
+        from stnlab.data.labels import PARTS, split
         from stnlab.data.series_batches import Part, SeriesParts
 
         source = self._source()
@@ -59,7 +59,7 @@ class Series(SeriesDataset):
         }
         return SeriesParts(
             f"series in {Path(str(self.root)).resolve().name}",
-            **parts,
+            *(parts[part] for part in PARTS),
             columns=source.channels,
             scale={
                 name: (float(mean[place]), float(std[place]))

@@ -78,8 +78,8 @@ def draw_confusion(
         for row in range(number):
             for column in range(number):
                 colour = "white" if shares[row, column] > 0.5 else "black"
-                words = {"ha": "center", "va": "center", "fontsize": 8, "color": colour}
-                axes.text(column, row, str(counts[row, column]), **words)
+                text = axes.text(column, row, str(counts[row, column]), ha="center", va="center")
+                text.set(fontsize=8, color=colour)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     _save(figure, path)

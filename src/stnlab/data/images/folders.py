@@ -8,11 +8,10 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from stnlab.data.images.source import ImageSource, Pixels, Size, as_pixels, resized
-from stnlab.data.labels import encode
+from stnlab.data.labels import PARTS, encode
 from stnlab.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
-PARTS = ("train", "val", "test")
 # What systems leave in a folder beside the user's files.
 _LEFT_BY_SYSTEMS = {"thumbs.db", "desktop.ini", "__macosx"}
 _DEEP = "I;16", "I;16L", "I;16B", "I;16N", "I", "F"  # PIL's modes of more than 8 bits
@@ -145,7 +144,7 @@ def _read(file: Path) -> Image.Image:
             "Convert the images to 8 bits, so that it is you who says how."
         )
     if image.has_transparency_data:
-        if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+        if np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
             raise UserError(
                 f"dataset.root: {file} has transparent pixels. Convert the images to grey or RGB, "
                 "so that it is you who says what shines through."

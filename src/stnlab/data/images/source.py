@@ -74,7 +74,7 @@ def _stamp(root: Path) -> tuple[tuple[str, int, int], ...]:
     """What tells whether something was added, removed or written anew, two folders deep."""
     found = [root, *(sorted(root.iterdir()) if root.is_dir() else ())]
     found += [each for folder in found[1:] if folder.is_dir() for each in sorted(folder.iterdir())]
-    kept = [each for each in found if each.is_dir() or each.parent == root or each == root]
+    kept = [each for each in found if each.is_dir() or root in (each, each.parent)]
     return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in kept)
 
 

@@ -7,12 +7,13 @@ smallest difference between two of them is one step.
 
 import csv
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from stnlab.data.labels import in_order, named
+from stnlab.data.labels import PARTS, in_order, named
 from stnlab.data.series.source import Read, SeriesSource
 from stnlab.errors import UserError
 
@@ -38,7 +39,7 @@ def find(root: Path) -> dict[str, Path] | None:
     }
     if not found:
         return None
-    parts = {part: found[part] for part in ("train", "val", "test") if part in found}
+    parts = {part: file for part, file in found.items() if part in PARTS}
     if "train" in parts:
         return parts
     if len(found) > 1 or parts:
@@ -75,7 +76,7 @@ def _grid(file: Path, times: list[float]) -> tuple[float, float, int]:
     """The first time, the length of a step, and the number of steps."""
     if len(times) < 2:
         raise UserError(f"dataset.root: {file} has one time alone; a series has 2 steps or more.")
-    step = min(after - before for before, after in zip(times, times[1:], strict=False))
+    step = min(after - before for before, after in pairwise(times))
     places = [(time - times[0]) / step for time in times]
     off = [
         time for time, place in zip(times, places, strict=True) if abs(place - round(place)) > 1e-3

@@ -55,7 +55,7 @@ class Images(ImageDataset):
         import torch
 
         from stnlab.data.image_batches import Examples, ImageParts
-        from stnlab.data.labels import PARTS, require_fits, split
+        from stnlab.data.labels import require_fits, split
 
         source, channels = self._source(), self._channels(self._source())
         height, width = self._size or source.size
@@ -84,8 +84,10 @@ class Images(ImageDataset):
         of, places = held["test"]
         names = source.names(of)
         return ImageParts(
-            f"images in {Path(str(self.root)).resolve().name}",
-            *(parts[part] for part in PARTS),
+            name=f"images in {Path(str(self.root)).resolve().name}",
+            train=parts["train"],
+            val=parts["val"],
+            test=parts["test"],
             mean=mean,
             std=std,
             sha256=self.checksums().get("sha256", ""),

@@ -42,7 +42,7 @@ class Series(SeriesDataset):
 
     def load(self) -> "SeriesParts":
         """Standardise by the training part, fill what is missing, and hold out the other parts."""
-        from stnlab.data.labels import PARTS, split
+        from stnlab.data.labels import split
         from stnlab.data.series_batches import Part, SeriesParts
 
         source = self._source()
@@ -58,8 +58,10 @@ class Series(SeriesDataset):
             for part, (of, places) in held.items()
         }
         return SeriesParts(
-            f"series in {Path(str(self.root)).resolve().name}",
-            *(parts[part] for part in PARTS),
+            name=f"series in {Path(str(self.root)).resolve().name}",
+            train=parts["train"],
+            val=parts["val"],
+            test=parts["test"],
             columns=source.channels,
             scale={
                 name: (float(mean[place]), float(std[place]))

@@ -26,7 +26,7 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 from stnlab import config as configs
 from stnlab import parts
 from stnlab.config import ExperimentConfig
-from stnlab.config.identity import transformer_start
+from stnlab.config.identity import flatten, transformer_start
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
@@ -41,6 +41,7 @@ from stnlab.run.tensorboard import TensorBoardReport
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
+_SHOWN_SCORES = ("accuracy", "auroc", "auprc")  # of metrics.json, by TensorBoard
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
@@ -136,6 +137,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, folder: RunFolder, console: Console) -> None:
         began = time.perf_counter()
         self.config, self.folder = config, folder
+        self.plain = configs.to_plain(config)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
         self.experiment = config.dataset.experiment(config, folder)
@@ -295,6 +297,7 @@ class Run:
             },
             "environment": environment(self.trainer.strategy.root_device),
             "data": experiment.data,
+            **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)
         return metrics
@@ -353,10 +356,9 @@ def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that TensorBoard's HParams tab compares runs by."""
-    shown: dict[str, float] = {}
-    for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"])):
-        for part, scores in headline.tests(found).items():
-            prefix = f"{when}/{part}/" if part else f"{when}/"
-            names = [name for name in ("auroc", "auprc", "accuracy") if name in scores]
-            shown |= {f"{prefix}{name}": scores[name] for name in names}
-    return shown
+    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    return {
+        key.replace(".", "/"): value
+        for key, value in flatten(found).items()
+        if key.rpartition(".")[2] in _SHOWN_SCORES
+    }

@@ -41,7 +41,7 @@ class IdxFiles(ImageSource):
     def __init__(self, folder: Path) -> None:
         self._images: dict[str, Path] = {}
         self.files, labels = [], {}
-        for part in _PREFIXES:
+        for part, prefix in _PREFIXES.items():
             images, of_classes = _find(folder, part, "images"), _find(folder, part, "labels")
             if images is None and of_classes is None and part == "test":
                 continue
@@ -50,7 +50,7 @@ class IdxFiles(ImageSource):
                 there = of_classes or images
                 raise UserError(
                     f"dataset.root: {folder} has {there.name if there else ''}, but no {lacking} "
-                    f"that belong to it ({_PREFIXES[part]}-{lacking}-…)."
+                    f"that belong to it ({prefix}-{lacking}-…)."
                 )
             self._images[part] = images
             self.files += [images, of_classes]

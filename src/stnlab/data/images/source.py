@@ -4,6 +4,7 @@ The layouts are looked for in a folder, and exactly one must be there.
 """
 
 import functools
+import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -72,10 +73,19 @@ def open_source(root: str) -> ImageSource:
 
 def _stamp(root: Path) -> tuple[tuple[str, int, int], ...]:
     """What tells whether something was added, removed or written anew, two folders deep."""
-    found = [root, *(sorted(root.iterdir()) if root.is_dir() else ())]
-    found += [each for folder in found[1:] if folder.is_dir() for each in sorted(folder.iterdir())]
-    kept = [each for each in found if each.is_dir() or root in (each, each.parent)]
-    return tuple((str(each), each.stat().st_mtime_ns, each.stat().st_size) for each in kept)
+    found, folders = [root], [root]
+    for depth in range(2):
+        if not root.is_dir():
+            break
+        entries = [each for folder in folders for each in _scanned(folder)]
+        folders = [Path(each) for each in entries if each.is_dir()]
+        found += map(Path, entries) if depth == 0 else folders
+    return tuple(sorted((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in found))
+
+
+def _scanned(folder: Path) -> "list[os.DirEntry[str]]":
+    with os.scandir(folder) as entries:
+        return list(entries)
 
 
 @functools.lru_cache(maxsize=4)

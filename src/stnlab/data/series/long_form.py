@@ -39,7 +39,7 @@ def find(root: Path) -> dict[str, Path] | None:
     }
     if not found:
         return None
-    parts = {part: file for part, file in found.items() if part in PARTS}
+    parts: dict[str, Path] = {part: found[part] for part in PARTS if part in found}
     if "train" in parts:
         return parts
     if len(found) > 1 or parts:

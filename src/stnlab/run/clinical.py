@@ -14,14 +14,14 @@ from stnlab.data.batches import BatchSource
 from stnlab.data.series import Part, SeriesBatches, load_parts
 from stnlab.data.spec import SeriesSpec, dataset_spec
 from stnlab.errors import UserError
-from stnlab.evaluation import clinical, clusters, collapse, scores
+from stnlab.evaluation import challenge2012, clinical, clusters, collapse, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.models import Network, Transformer
 from stnlab.models.transformer import TIME_PARAMETERS
 from stnlab.report import clinical_figures
 from stnlab.run.experiment import Experiment, Predict
-from stnlab.schema import ExperimentConfig, SeriesConfig
+from stnlab.schema import ExperimentConfig, Physionet2012Config, SeriesConfig
 from stnlab.task import Predictions
 from stnlab.warp.time import share_outside_time
 
@@ -79,12 +79,13 @@ class ClinicalExperiment(Experiment):
         return SeriesBatches(self.parts.val, batch_size=self.TEST_BATCH_SIZE)
 
     def test_batches(self) -> list[BatchSource]:
-        return [SeriesBatches(self.parts.test, batch_size=self.TEST_BATCH_SIZE)]
+        """The test part, and the held-out one, which thresholds are chosen on."""
+        return [SeriesBatches(self.parts.test, batch_size=self.TEST_BATCH_SIZE), self.val_batches()]
 
     # --- what came out
 
     def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
-        (found,) = predictions
+        found, held_out = predictions
         y, p = _outcomes(found)
         if y.min() == y.max():
             raise UserError(
@@ -99,12 +100,21 @@ class ClinicalExperiment(Experiment):
             **{f"{metric}_ci95": list(interval) for metric, interval in intervals.items()},
             "calibration_error": clinical.expected_calibration_error(y, p),
             "calibration": [each._asdict() for each in clinical.reliability(y, p)],
+            **self._challenge_scores(y, p, held_out),
         }
+
+    def _challenge_scores(
+        self, y: NDArray[np.int64], p: NDArray[np.float64], held_out: Predictions
+    ) -> dict[str, Any]:
+        if not isinstance(self.dataset, Physionet2012Config):
+            return {}
+        threshold = challenge2012.event1_threshold(*_outcomes(held_out))
+        return {"challenge2012": challenge2012.scores(y, p, threshold)}
 
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        (found,) = predictions
+        found = predictions[0]
         transformer, view, more = network.transformer, None, {}
         if transformer is not None and found.theta is not None:
             theta22, theta23 = found.theta.float().unbind(1)[:2]
@@ -158,13 +168,13 @@ class ClinicalExperiment(Experiment):
         best: list[Predictions],
         predict: Predict,
     ) -> None:
-        for path, (found,) in (
+        for path, (found, _) in (
             (self.folder.predictions, last),
             (self.folder.best_predictions, best),
         ):
             y, p = _outcomes(found)
             clinical.write_predictions(path, self.parts.test.stays[: len(y)], p, y)
-        transformer, (found,) = network.transformer, last
+        transformer, found = network.transformer, last[0]
         if transformer is None or found.theta is None:
             return
         theta, (y, _) = _theta(found), _outcomes(found)

@@ -7,6 +7,8 @@ from test_physionet2012 import record, write_set
 
 from stnlab.config import compose
 from stnlab.evaluation import challenge2012, clinical
+from stnlab.report import write_report
+from stnlab.report.published import read_challenge
 from stnlab.run import train
 
 
@@ -95,3 +97,16 @@ def test_a_run_chooses_its_threshold_on_the_held_out_stays(tmp_path, monkeypatch
     _, p, y = clinical.read_predictions(found["as it is"].path / "predictions.csv")
     assert one == challenge2012.scores(y, p, one["threshold"])
     assert "challenge2012" in found["as it is"].metrics["best"]["test"]
+    folder = found["as it is"].path.parent.parent
+    write_report([folder], folder)
+    text = (folder / "report.md").read_text()
+    assert f"| logistic | {100 * one['event1']:.2f} |" in text
+    assert "The official ranking of event 1 on set b: Johnson 53.10." in text
+    assert "Citi" not in text  # who is ranked on set c alone
+
+
+def test_the_official_ranking_is_that_of_the_challenge():
+    entries = {(each.set, each.event, each.rank): each for each in read_challenge()}
+    assert (entries["c", "1", "1"].name, entries["c", "1", "1"].score) == ("Johnson", 0.5353)
+    assert (entries["c", "2", "1"].name, entries["c", "2", "1"].score) == ("Citi", 17.88)
+    assert sum(bool(each.rank) for each in read_challenge()) == 18

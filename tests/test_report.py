@@ -591,6 +591,29 @@ def test_the_page_needs_no_other_file(study):
     assert f"{STN}, seed 0, accuracy on clean test digits 98.00%" in page
 
 
+def test_a_long_cell_may_be_folded_and_a_number_may_not(study):
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    report(study)
+    page = (study / "report.html").read_text()
+    assert 'class="long">none: seeds 10.00, 97.00, 98.00, 99.00<' in page
+    assert '">76.00 ± 44.01<' in page
+    assert 'class="long">76.00' not in page
+
+
+def test_no_figure_shows_an_interval_of_runs_that_collapse(study):
+    """A band of Student's would reach from below 0 to above 100%."""
+    report(study)
+    assert "none where a run collapsed" not in (study / "report.md").read_text()
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    text = report(study).read_text()
+    assert text.count("95% interval (none where a run collapsed)") == 3
+    robustness = json.loads((study / "summary.json").read_text())["studies"][0]["cells"]
+    assert {cell["cell"]: cell["robustness"][0]["ci95"] is None for cell in robustness} == {
+        STN: True,
+        "cnn": False,
+    }
+
+
 HOSTILE = "<script>alert(1)</script> | `x` **b** [l](http://e) ![i](j)\n\n# h &amp; \x1b$"
 
 

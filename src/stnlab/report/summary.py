@@ -273,7 +273,10 @@ def _sample(sample: Sample) -> dict[str, Any]:
 
 def _robustness(cell: Cell) -> list[dict[str, Any]]:
     return [
-        {"factor": factor, "amount": amount, **_sample(describe(list(values.values())))}
+        {
+            **{"factor": factor, "amount": amount},
+            **_sample(describe(list(values.values()), collapsed=bool(cell.collapsed_runs()))),
+        }
         for (factor, amount), values in cell.robustness().items()
     ]
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose_study
 from stnlab.errors import UserError
+from stnlab.report import write_report
 from stnlab.schema import SweepConfig
 from stnlab.sweep.ledger import Status, look, seconds_left
 from stnlab.sweep.plan import plan
@@ -165,6 +167,24 @@ def test_a_finished_sweep_runs_nothing(finished, tmp_path, sweep_py):
     after = {path: path.stat().st_mtime_ns for path in before}
     changed = {path.name for path in before if before[path] != after[path]}
     assert changed <= {"sweep.json"}
+
+
+def test_a_run_that_comes_back_with_its_old_dates_is_reported(finished, tmp_path, sweep_py):
+    folder = tmp_path / "outputs" / "short"
+    shutil.copytree(finished[0], folder)  # with its dates, as cp -a and rsync do
+    (folder / "cnn/seed=1").rename(tmp_path / "set aside")
+    write_report([folder], folder)
+    assert "| cnn | 1 | missing | not started |" in (folder / "report.md").read_text()
+    (tmp_path / "set aside").rename(folder / "cnn/seed=1")
+    status, out, _ = sweep_py(*SIX_RUNS, "name=short")
+    assert (status, "6 of 6 runs are complete" in out) == (0, True)
+    assert "not started" not in (folder / "report.md").read_text()
+
+
+def test_the_recorded_command_can_be_given_to_a_shell(finished):
+    command = json.loads((finished[0] / "sweep.json").read_text())["command"]
+    assert "'seeds=[0,1,2]'" in command
+    assert shlex.split(command)[2:] == [*SIX_RUNS, "name=short"]
 
 
 def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):

@@ -102,7 +102,7 @@ class SeriesExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        (found,) = predictions
+        found = predictions[0]
         transformer, view = network.transformer, None
         if isinstance(transformer, TimeTransformer) and found.theta is not None:
             theta = found.theta[:, 0, : len(transformer.warp.parameter_names)].float()
@@ -126,7 +126,7 @@ class SeriesExperiment(Experiment):
         best: list[Predictions],
         predict: Predict,
     ) -> None:
-        transformer, (found,) = network.transformer, last
+        transformer, found = network.transformer, last[0]
         if self.spec.task is Task.multiclass:
             self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:

@@ -1,6 +1,7 @@
 """A sweep: plans, asks the ledger, hands what is left to a launcher, and reports."""
 
 import json
+import shlex
 import sys
 import time
 from collections import Counter
@@ -124,7 +125,7 @@ class Sweep:
 
     def _report(self, changed: bool) -> None:
         """Write each study's summary and report, and one over several."""
-        from stnlab.report import write_report
+        from stnlab.report import is_current, write_report
 
         study = self.config.study
         places = [([each.path], each.path) for each in self.plans]
@@ -134,17 +135,9 @@ class Sweep:
                 (folders, Path(self.config.output_dir) / (self.config.name or study.name))
             )
         for folders, out in places:
-            if changed or _is_older(out / "report.html", self.standings):
+            if changed or not is_current(folders, out):
                 write_report(folders, out)
             self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
-
-
-def _is_older(report: Path, standings: Sequence[Standing]) -> bool:
-    """Whether a run has ended since, as where a sweep was killed before it could report."""
-    if not report.exists():
-        return True
-    done = [each.run.folder.metrics for each in standings if each.status is Status.done]
-    return any(path.stat().st_mtime > report.stat().st_mtime for path in done)
 
 
 def _has_begun(run: PlannedRun) -> bool:
@@ -175,7 +168,7 @@ def _refuse_other_configs(standings: list[Standing]) -> None:
 
 def _write_records(plans: list[StudyPlan]) -> bool:
     """Note in each folder what it should hold; returns whether that is new."""
-    command = " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     changed = False
     for each in plans:
         path = each.path / "sweep.json"

@@ -405,7 +405,7 @@ def test_one_class_only(label):
 def test_the_cache_is_used_while_the_content_is_the_same(root, monkeypatch):
     first = mimic.load_split(root, "train")
     with monkeypatch.context() as patch:
-        patch.setattr(mimic, "read_hours", None)  # a second parse would fail
+        patch.setattr("stnlab.data.mimic.reader.read_hours", None)  # a second parse would fail
         for imputation in mimic.IMPUTATIONS:
             assert mimic.load_split(root, "train", imputation).sha256 == first.sha256
     write(root / "train" / STAY, [row(1.5, pH="7.3")])

@@ -18,9 +18,12 @@ from stnlab.config.composition import (
     is_of_hydra,
     wants_stack_trace,
 )
+from stnlab.config.identity import cell, dataset_label, folder, to_plain
 from stnlab.config.trust import require_plain_files
 from stnlab.errors import UserError
+from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
+from stnlab.streams import that_may_break
 
 _SAME_COMMAND = "The same command begins, or goes on from the last epoch that has ended."
 _TRAIN_HELP = """\
@@ -80,6 +83,7 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 """
 
 
+@that_may_break()
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
     if {"--help", "-h"} & set(sys.argv[1:]):
@@ -88,6 +92,7 @@ def train_main() -> int:
     return _run_hydra("train", _train)
 
 
+@that_may_break()
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
     if {"--help", "-h"} & set(sys.argv[1:]):
@@ -107,6 +112,7 @@ def sweep_main() -> int:
 
 def _train(composed: DictConfig) -> None:
     config = from_hydra(composed)
+    print(_said_first(config), flush=True)  # before seconds of imports
     from rich.console import Console
 
     from stnlab.run import train  # after the config is known to be good: its imports take seconds
@@ -114,6 +120,12 @@ def _train(composed: DictConfig) -> None:
 
     console = Console(highlight=False)
     print_outcome(console, train(config, console))
+
+
+def _said_first(config: ExperimentConfig) -> str:
+    epochs = f"{config.trainer.max_epochs} epoch{'s' * (config.trainer.max_epochs > 1)}"
+    what = f"{dataset_label(to_plain(config))}, {cell(config)}, seed {config.seed}, {epochs}"
+    return f"{what}; run folder: {folder(config)}"
 
 
 def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:

@@ -24,7 +24,7 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 )
 
 from stnlab import config as configs
-from stnlab import parts
+from stnlab import parts, streams
 from stnlab.config import ExperimentConfig
 from stnlab.config.identity import transformer_start
 from stnlab.data.batches import BatchSource, Chunks
@@ -62,6 +62,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     folder = RunFolder(configs.folder(config))
     plain, checksums = configs.to_plain(config), config.dataset.checksums
     with contextlib.ExitStack() as stack:
+        stack.enter_context(streams.that_may_break())
         try:
             stack.enter_context(folder.locked())
         except ReadOnlyError:  # as another user's, which is complete all the same

@@ -16,8 +16,9 @@ from stnlab.errors import UserError
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
+from stnlab.sweep.outcome import print_table
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
-from stnlab.sweep.progress import SweepProgress, clock
+from stnlab.sweep.progress import SweepProgress, say_left
 
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
 _MAX_ATTEMPTS = 3
@@ -136,6 +137,8 @@ class Sweep:
         for folders, out in places:
             if changed or _is_older(out / "report.html", self.standings):
                 write_report(folders, out)
+            if out in [each.path for each in self.plans]:
+                print_table(self.console, out)
             self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
 
 
@@ -223,7 +226,7 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
         if each.message:
             console.print(f"{each.run}: {each.message.splitlines()[-1]}", markup=False)
     left = seconds_left(standings, num_workers)
-    estimate = "no run is done yet to learn from" if left is None else f"about {clock(left)}"
+    estimate = "no run is done yet to learn from" if left is None else say_left(left)
     num_done = sum(each.status is Status.done for each in standings)
     console.print(
         f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: {estimate}"

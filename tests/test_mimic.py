@@ -1,6 +1,7 @@
 """Reading the MIMIC-III benchmark's files: the discretizer's own arrays, quirks, mistakes."""
 
 import contextlib
+import gzip
 import random
 import shutil
 from pathlib import Path
@@ -223,7 +224,7 @@ def refused(root, match, split="train", imputation="previous"):
     [
         ([row(1), "2.0,1.0,5"], r"line 3: 3 fields where the header has 18; .*cut off.*Make"),
         ([row(1), row(2) + ",7"], r"line 3: 19 fields where the header has 18"),
-        ([row(1), ""], r"line 3: an empty line where the header has 18"),
+        ([row(1), "", row(2)], r"line 3: an empty line where the header has 18"),
         ([row(1, pH="NaN")], r"line 2, column 'pH': NaN is not a finite float32; a missing value"),
         ([row(1, pH="inf")], r"line 2, column 'pH': inf is not a finite"),
         ([row(1, pH="1e300")], r"line 2, column 'pH': 1e300 is not a finite"),
@@ -397,6 +398,71 @@ def test_one_class_only(label):
     with pytest.raises(UserError, match=rf"test_listfile.csv.*all 3 stays have the label {label}"):
         mimic.require_both_classes(np.full(3, label), "data", "test")
     mimic.require_both_classes(np.array([0, 1]), "data", "test")
+
+
+# -- What can only mean one thing ----------------------------------------------------------------
+
+
+def with_bom(root):
+    for path in (root / "train_listfile.csv", root / "train" / STAY):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def with_blank_last_lines(root):
+    for path in (root / "train_listfile.csv", root / "train" / STAY):
+        path.write_text(path.read_text() + "\n\n")
+
+
+def with_windows_lines(root):
+    path = root / "train_listfile.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def with_labels_of_pandas(root):
+    path = root / "train_listfile.csv"
+    path.write_text(path.read_text().replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n"))
+
+
+def packed_alone(root):
+    for path in (*root.glob("*.csv"), *root.glob("*/*.csv")):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [with_bom, with_blank_last_lines, with_windows_lines, with_labels_of_pandas, packed_alone],
+)
+def test_what_can_only_mean_one_thing_is_read(root, change):
+    expected = mimic.read_split(root, "train")
+    change(root)
+    x, y, stays = mimic.read_split(root, "train")
+    np.testing.assert_array_equal(x, expected[0])
+    np.testing.assert_array_equal(y, expected[1])
+    assert stays == expected[2]
+
+
+@pytest.mark.parametrize("label", ["0.5", "2", "True", "1.00", ""])
+def test_other_labels_are_refused(root, label):
+    path = root / "train_listfile.csv"
+    path.write_text(path.read_text().replace(",1\n", f",{label}\n").replace(",0\n", f",{label}\n"))
+    with pytest.raises(UserError, match=r"column 'y_true': .* is neither 0"):
+        mimic.read_split(root, "train")
+
+
+def test_a_folder_that_is_still_packed_is_said_to_be(tmp_path):
+    archive = tmp_path / "in-hospital-mortality.tar.gz"
+    archive.touch()
+    with pytest.raises(UserError, match=r"tar\.gz is still packed\. Unpack it"):
+        mimic.read_split(archive, "train")
+
+
+def test_a_packed_episode_that_is_cut_off_is_named(root):
+    packed_alone(root)
+    path = root / "train" / f"{STAY}.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"timeseries\.csv\.gz cannot be read"):
+        mimic.read_split(root, "train")
 
 
 # -- Cache ---------------------------------------------------------------------------------------

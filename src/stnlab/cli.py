@@ -17,6 +17,7 @@ from stnlab.config.composition import (
     from_hydra,
     is_of_hydra,
     wants_stack_trace,
+    with_home,
 )
 from stnlab.config.identity import cell, dataset_label, folder, to_plain
 from stnlab.config.trust import require_plain_files
@@ -148,6 +149,7 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
 
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
+        sys.argv[1:] = with_home(sys.argv[1:])
         require_plain_files(CONF_DIR)  # Hydra acts on its own keys before it hands over a config
         with stoppable():
             command(run)()

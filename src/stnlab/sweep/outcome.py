@@ -10,7 +10,9 @@ from rich.table import Table
 
 
 def print_table(console: Console, folder: Path) -> None:
-    """Print the main metric of each cell from the ``summary.csv`` and ``.json`` of a report."""
+    """Print the main metric of each cell, from the ``summary.csv`` and ``.json`` of a report."""
+    if not (folder / "summary.csv").exists():
+        return
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
         rows = [next(found) for _, found in groupby(csv.DictReader(file), _cell_of)]
     has_published = any(row["published_mean"] for row in rows)

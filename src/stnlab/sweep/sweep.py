@@ -14,6 +14,7 @@ from rich.table import Table
 from stnlab.config import SweepConfig
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked, unwritable, write_atomically
+from stnlab.folder import ReadOnlyError
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
 from stnlab.sweep.outcome import print_table
@@ -66,14 +67,24 @@ class Sweep:
             return
         if not self.config.overwrite:
             _refuse_other_configs(standings)
-        changed = _write_records(self.plans)
         num_done = sum(each.status is Status.done for each in standings)
+        is_read_only = False
+        try:
+            changed = _write_records(self.plans)
+        except ReadOnlyError:  # as another user's, which is complete all the same
+            if num_done < len(standings):
+                raise
+            is_read_only, changed = True, False
         if num_done:
             console.print(f"{num_done} of {len(standings)} runs are complete")
         if num_done < len(standings):
             changed = True
             with SweepProgress(console, standings, self.num_workers):
                 self._run()
+        if is_read_only:
+            for each in self.plans:
+                print_table(console, each.path)
+            return
         self._report(changed)
         _tell_failures(standings)
 
@@ -189,7 +200,7 @@ def _write_records(plans: list[StudyPlan]) -> bool:
                     continue
                 write_atomically(path, text)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise ReadOnlyError(str(unwritable(path, error))) from error
         changed = True
     return changed
 

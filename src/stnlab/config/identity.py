@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from stnlab import parts
+from stnlab import extensions, parts
 from stnlab.schema import ExperimentConfig, TrainerConfig
 
 # Keys that say where a run happens, not what it is; parts say theirs.
@@ -29,7 +29,8 @@ _BEFORE = {"warp": ("affine", "time-affine"), "schedule": ("none",)}
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The resolved config as plain containers, enums by name.
 
-    ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer.
+    ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer. ``parts`` says by
+    which part each group is read, ``extensions`` the checksums of the user's modules that it takes.
     """
     plain = _plain(dataclasses.asdict(config))
     assert isinstance(plain, dict)
@@ -40,7 +41,13 @@ def to_plain(config: ExperimentConfig) -> dict[str, Any]:
         for group in parts.GROUPS
         if plain[group] != NOT_APPLICABLE
     }
-    return {**plain, "parts": kinds}
+    used = {type(getattr(config, group)).__module__ for group in kinds} | parts.callback_modules()
+    own = {
+        each.module: each.sha256
+        for each in extensions.loaded()
+        if any(f"{module}.".startswith(f"{each.module}.") for module in used)
+    }
+    return {**plain, "parts": kinds, **({"extensions": own} if own else {})}
 
 
 def _plain(value: Any) -> Any:
@@ -149,11 +156,17 @@ def transformer_start(config: ExperimentConfig) -> tuple[str, str]:
 
 
 def cell(config: ExperimentConfig) -> str:
-    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``."""
+    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``.
+
+    A warp is named where it is not the affine one: ``stn-rotation-identity-zeros``.
+    """
     if config.cell is not None:
         return config.cell
-    start = [each for each in transformer_start(config) if each != NOT_APPLICABLE]
-    return "-".join([config.model.name, *start])
+    words = [config.model.name]
+    if config.model.has_transformer:
+        warp = [] if config.warp.name in _BEFORE["warp"] else [config.warp.name]
+        words += [*warp, *transformer_start(config)]
+    return "-".join(words)
 
 
 def folder(config: ExperimentConfig) -> Path:

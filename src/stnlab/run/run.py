@@ -26,6 +26,7 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 from stnlab import config as configs
 from stnlab import parts, streams
 from stnlab.config import ExperimentConfig
+from stnlab.config.identity import flatten
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
@@ -40,6 +41,7 @@ from stnlab.run.tensorboard import TensorBoardReport, hyperparameters
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
+_SHOWN_SCORES = ("accuracy", "auroc", "auprc")  # of metrics.json, by TensorBoard
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
@@ -136,6 +138,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, folder: RunFolder, console: Console) -> None:
         began = time.perf_counter()
         self.config, self.folder = config, folder
+        self.plain = configs.to_plain(config)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
         self.experiment = config.dataset.experiment(config, folder)
@@ -295,6 +298,7 @@ class Run:
             },
             "environment": environment(self.trainer.strategy.root_device),
             "data": experiment.data,
+            **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)
         return metrics
@@ -338,10 +342,9 @@ def _stop_behind(error: BaseException) -> Stop | None:
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that TensorBoard's HParams tab compares runs by."""
-    shown: dict[str, float] = {}
-    for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"])):
-        if "auroc" in found:
-            shown |= {f"{when}/{name}": found[name] for name in ("auroc", "auprc")}
-        else:
-            shown |= {f"{when}/{part}/accuracy": found[part]["accuracy"] for part in found}
-    return shown
+    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    return {
+        key.replace(".", "/"): value
+        for key, value in flatten(found).items()
+        if key.rpartition(".")[2] in _SHOWN_SCORES
+    }

@@ -2,14 +2,18 @@
 
 import contextlib
 import gzip
+import os
 import random
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stnlab.data import mimic
+from stnlab.data import mimic, places
 from stnlab.data.mimic import cache as mimic_cache
 from stnlab.data.mimic import episodes as mimic_episodes
 from stnlab.data.mimic.variables import VARIABLES
@@ -513,6 +517,63 @@ def test_the_cache_of_a_read_only_folder_lies_in_the_users(root, tmp_path, monke
     assert not (root / ".cache").exists()
     kept = list((tmp_path / "user").rglob("*"))
     assert [path.name for path in kept if path.is_file()] == ["train.npz"]
+
+
+def test_without_a_home_the_cache_is_a_temporary_folder_that_is_named(root):
+    """As a container's user whom the system does not know, on data that is read-only."""
+    if os.getuid():
+        pytest.skip("to be another user takes root")
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # which that user may enter
+        data, temporary = Path(place) / "data", Path(place) / "tmp"
+        shutil.copytree(root, data)
+        temporary.mkdir()
+        for path, mode in ((Path(place), 0o755), (temporary, 0o777)):
+            path.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.format(data=str(data))],
+            env={"TMPDIR": str(temporary), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+        kept = temporary / "stnlab-54321"
+        assert done.stderr == (
+            "there is no home directory: what is made of the data is kept in "
+            f"{kept}. XDG_CACHE_HOME=FOLDER names another place.\n"
+        )
+        assert kept.stat().st_mode & 0o777 == 0o700
+        assert [path.name for path in kept.rglob("*.npz")] == ["train.npz"]
+
+
+AS_NOBODY = """
+import encodings.utf_8_sig, os, tempfile, zipfile  # now: that user may not read Python itself
+from stnlab.data.mimic import cache, reader
+os.setgid(54321)
+os.setuid(54321)
+for _ in range(2):
+    stays = reader.read_split("{data}", "train")[2]
+print(len(stays))
+"""
+
+
+def test_a_temporary_folder_of_anothers_is_not_used(root, tmp_path, monkeypatch):
+    """Who has made it before us would choose what is read from it."""
+    (tmp_path / "tmp" / f"stnlab-{os.getuid()}").mkdir(parents=True)
+    (tmp_path / "tmp" / f"stnlab-{os.getuid()}").chmod(0o777)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    root.chmod(0o555)
+    try:
+        places._temporary_cache.cache_clear()
+        mimic.read_split(root, "train")
+    finally:
+        root.chmod(0o755)
+        places._temporary_cache.cache_clear()
+    (kept,) = (tmp_path / "tmp").rglob("*.npz")
+    assert kept.parents[1].name.startswith(f"stnlab-{os.getuid()}-")
 
 
 def test_where_nothing_can_be_kept_the_data_is_read_all_the_same(root):

@@ -343,8 +343,9 @@ def test_a_sweep_ends_with_its_table(finished):
     folder, out = finished
     with (folder / "summary.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["metric"] == "test.clean.accuracy"]
-    *_, header, cnn, stn, last = out.splitlines()
-    assert header.split()[:3] == ["short:", "test.clean.accuracy,", "in"]
+    *_, title, header, cnn, stn, last = out.splitlines()
+    assert title == "short: test.clean.accuracy, in %"
+    assert header.split()[:5] == ["cell", "n", "mean", "±", "sd"]
     for row, line in zip(rows, (cnn, stn), strict=True):
         mean, std = (f"{100 * float(row[key]):.2f}" for key in ("mean", "std"))
         assert line.startswith(row["cell"])

@@ -17,7 +17,7 @@ def print_table(console: Console, folder: Path) -> None:
         rows = [next(found) for _, found in groupby(csv.DictReader(file), _cell_of)]
     has_published = any(row["published_mean"] for row in rows)
     table = Table(box=None, pad_edge=False)
-    table.add_column(f"{folder.name}: {_metrics(rows)}, in %", overflow="fold")
+    table.add_column("cell", overflow="fold")
     table.add_column("n", justify="right")
     table.add_column("mean ± sd", justify="right", no_wrap=True)
     table.add_column("collapsed", justify="right")
@@ -32,6 +32,8 @@ def print_table(console: Console, folder: Path) -> None:
         if has_published:
             shown += [_mean(row["published_mean"], row["published_std"]), row["verdict"]]
         table.add_row(*shown)
+    metrics = ", ".join(dict.fromkeys(row["metric"] for row in rows))
+    console.print(f"{folder.name}: {metrics}, in %", soft_wrap=True, markup=False)
     console.print(table)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     for study in summary["studies"]:
@@ -45,10 +47,6 @@ def print_table(console: Console, folder: Path) -> None:
 
 def _cell_of(row: dict[str, str]) -> tuple[str, str]:
     return row["dataset"], row["cell"]
-
-
-def _metrics(rows: list[dict[str, str]]) -> str:
-    return ", ".join(dict.fromkeys(row["metric"] for row in rows))
 
 
 def _mean(mean: str, sd: str) -> str:

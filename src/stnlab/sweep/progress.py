@@ -103,9 +103,9 @@ class SweepProgress:
             f"[{self._num_ended()}/{len(self._standings)}] {status.value} {now.run}{_result(now)}"
         )
         left = self._left()
-        if status in _ENDED and left:
+        if status in _ENDED and left and self._live is None:  # else the table shows it
             line += f"; {left}"
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._console.print(line, soft_wrap=self._live is None, markup=False)
 
     def _left(self) -> str:
         """The estimate of the time left, in words."""
@@ -162,6 +162,8 @@ class SweepProgress:
             ended=f"{num_ended} of {len(standings)} ended{failed}",
             left=self._left(),
         )
+        if not table.row_count and num_ended < len(standings):
+            return Group("workers are starting …", self._bar)
         return Group(table, self._bar)
 
 

@@ -18,10 +18,14 @@ from stnlab.config.composition import (
     from_hydra,
     is_of_hydra,
     wants_stack_trace,
+    with_home,
 )
+from stnlab.config.identity import cell, dataset_label, folder, to_plain
 from stnlab.config.trust import require_plain_files
 from stnlab.errors import UserError
+from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
+from stnlab.streams import that_may_break
 
 _SAME_COMMAND = "The same command begins, or goes on from the last epoch that has ended."
 _TRAIN_HELP = """\
@@ -85,6 +89,7 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 """
 
 
+@that_may_break()
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
     if refused := _import_users_parts():
@@ -95,6 +100,7 @@ def train_main() -> int:
     return _run_hydra("train", _train)
 
 
+@that_may_break()
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
     if refused := _import_users_parts():
@@ -127,6 +133,7 @@ def _import_users_parts() -> int:
 
 def _train(composed: DictConfig) -> None:
     config = from_hydra(composed)
+    print(_said_first(config), flush=True)  # before seconds of imports
     from rich.console import Console
 
     from stnlab.run import train  # after the config is known to be good: its imports take seconds
@@ -134,6 +141,12 @@ def _train(composed: DictConfig) -> None:
 
     console = Console(highlight=False)
     print_outcome(console, train(config, console))
+
+
+def _said_first(config: ExperimentConfig) -> str:
+    epochs = f"{config.trainer.max_epochs} epoch{'s' * (config.trainer.max_epochs > 1)}"
+    what = f"{dataset_label(to_plain(config))}, {cell(config)}, seed {config.seed}, {epochs}"
+    return f"{what}; run folder: {folder(config)}"
 
 
 def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
@@ -156,6 +169,7 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
 
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
+        sys.argv[1:] = with_home(sys.argv[1:])
         require_plain_files(CONF_DIR)  # Hydra acts on its own keys before it hands over a config
         with stoppable():
             command(run)()

@@ -61,6 +61,7 @@ class RunFolder:
         self.robustness = path / "robustness.csv"
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
+        self.confusion = path / "confusion.csv"
         self.theta = path / "theta.csv"
         self.checksums = path / "checksums.sha256"
         self.error = path / "error.txt"
@@ -211,6 +212,7 @@ class RunFolder:
             self.robustness,
             self.predictions,
             self.best_predictions,
+            self.confusion,
             self.theta,
         )
 

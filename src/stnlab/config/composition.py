@@ -27,6 +27,9 @@ from stnlab.errors import UserError, did_you_mean
 
 CONF_DIR = PROJECT_DIR / "conf"
 
+_PATH_AT_HOME = re.compile(
+    r"(?P<key>(output_dir|dataset\.root))=(?P<quote>['\"]?)(?P<path>~[^'\"]*)(?P=quote)"
+)
 _MAX_MESSAGE = 1000  # characters
 _HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")
 
@@ -66,11 +69,25 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
             if is_ready
             else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
         ):
-            return hydra.compose(config_name, overrides=list(overrides))
+            return hydra.compose(config_name, overrides=with_home(overrides))
     except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise
         raise explain(error) from error
+
+
+def with_home(overrides: Sequence[str]) -> list[str]:
+    """Overrides with ``~`` as Hydra's grammar can read it, where a shell has left it alone."""
+    return [_expanded(each) for each in overrides]
+
+
+def _expanded(override: str) -> str:
+    found = _PATH_AT_HOME.fullmatch(override)
+    if not found:
+        return override
+    path = os.path.expanduser(found["path"])  # noqa: PTH111  # which leaves what nobody has
+    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{found['key']}='{escaped}'"
 
 
 def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
@@ -106,9 +123,25 @@ def _typed(composed: DictConfig) -> Any:
             group = key.split(".")[0]
             choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
             raise UserError(f"'{key}' has no value. Set it{choose}.")
-        return OmegaConf.to_object(composed)
+        return _with_home(OmegaConf.to_object(composed))
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
         raise explain(error) from error
+
+
+def _with_home(config: Any) -> Any:
+    """Where a shell has left ``~`` alone, as in ``output_dir=~/runs``, it is the user's home."""
+    for key, owner in (("output_dir", config), ("dataset.root", config.dataset)):
+        name = key.rpartition(".")[2]
+        value = getattr(owner, name)
+        if isinstance(value, str) and value.startswith("~"):
+            expanded = os.path.expanduser(value)  # noqa: PTH111  # which leaves what nobody has
+            if expanded == value:
+                raise UserError(
+                    f"{key} is '{value}'; allowed: a folder. {value.split('/')[0]} is no home that "
+                    f"the system knows. Write the whole path, or ./{value} for a folder so called."
+                )
+            setattr(owner, name, expanded)
+    return config
 
 
 def explain(error: BaseException) -> UserError:

@@ -18,7 +18,6 @@ from stnlab.config.composition import (
     is_of_hydra,
     wants_stack_trace,
 )
-from stnlab.config.trust import require_plain_files
 from stnlab.errors import UserError
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
@@ -136,7 +135,6 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
 
     command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
-        require_plain_files(CONF_DIR)  # Hydra acts on its own keys before it hands over a config
         with stoppable():
             command(run)()
     except UserError as error:

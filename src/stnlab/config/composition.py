@@ -20,17 +20,22 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from stnlab import schema
-from stnlab.config.trust import require_plain_files
+from stnlab.config import source
+from stnlab.config.text import keep_text
 from stnlab.config.validation import validate, validate_sweep
 from stnlab.errors import UserError, did_you_mean
 
 PROJECT_DIR = Path(__file__).resolve().parents[3]
 CONF_DIR = PROJECT_DIR / "conf"
 
+# Hydra 1.3 asks which version's behaviour is meant; 1.4 has one, and warns where it is asked for.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
 _MAX_MESSAGE = 1000  # characters
 _HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")
 
 schema.register()
+source.register()
 
 
 def compose(
@@ -58,15 +63,13 @@ def compose_study(name: str) -> schema.StudyConfig:
 def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> DictConfig:
     # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
     is_ready = GlobalHydra.instance().is_initialized()
-    if not is_ready:
-        require_plain_files(conf_dir)
     try:
         with (
             nullcontext()
             if is_ready
-            else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
+            else hydra.initialize_config_dir(str(conf_dir), **VERSION_BASE)
         ):
-            return hydra.compose(config_name, overrides=list(overrides))
+            return hydra.compose(config_name, overrides=keep_text(overrides))
     except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise

@@ -1,4 +1,4 @@
-"""``hydra/sweeper=studies``: stnlab's sweeps as a Hydra plugin.
+"""Hydra's plugins of stnlab: ``hydra/sweeper=studies``, and a user's folders of configs.
 
 Hydra finds its plugins in the namespace package ``hydra_plugins`` and imports all of them at every
 start, so nothing heavy is imported here.
@@ -8,8 +8,10 @@ import os
 import secrets
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, open_dict
@@ -40,6 +42,15 @@ class StudySweeper(Sweeper):
         from stnlab.sweep.sweep import Sweep
 
         Sweep(self.own_config, arguments, self.launch, self.num_workers).to_the_end()
+
+
+class OwnFolders(SearchPathPlugin):
+    """The folders of ``hydra.searchpath``, for every config that the command composes."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        from stnlab.config import commandline
+
+        commandline.add_folders(search_path)
 
 
 def _without_hydra(config: DictConfig) -> DictConfig:

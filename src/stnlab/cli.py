@@ -1,24 +1,32 @@
 """The command line: Hydra's, with its errors in plain words and a help that explains the groups."""
 
+import dataclasses
 import os
-import re
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import _run_hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from stnlab.config import commandline
 from stnlab.config.composition import (
     CONF_DIR,
+    VERSION_BASE,
     explain,
     from_hydra,
     is_of_hydra,
     wants_stack_trace,
 )
+from stnlab.config.identity import swept_cell
+from stnlab.config.text import quoted
 from stnlab.errors import UserError
+from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
 _SAME_COMMAND = "The same command begins, or goes on from the last epoch that has ended."
@@ -79,53 +87,104 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 """
 
 
+_SWEPT = "STNLAB_SWEPT"  # of hydra.job.env_set, which reaches a job wherever it runs
+
+
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_TRAIN_HELP.format(groups=_describe_groups(leaving_out="study")), end="")
-        return 0
-    return _run_hydra("train", _train)
+    return _main("train", _TRAIN_HELP, _prepare_train, _train)
 
 
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_SWEEP_HELP.format(groups=_describe_groups()), end="")
-        return 0
-    if any(re.match(r"\+*hydra[/.]sweeper\b", argument) for argument in sys.argv[1:]):
-        return _tell(
-            UserError(
-                "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
-                "Leave it out; train.py -m takes any."
-            )
-        )
     from stnlab.sweep.job import run_job
 
-    return _run_hydra("sweep", run_job)
+    return _main("sweep", _SWEEP_HELP, _prepare_sweep, run_job)
 
 
-def _train(composed: DictConfig) -> None:
+def _prepare_train(args: Namespace, overrides: list[Override]) -> None:
+    """With ``--multirun``: tell jobs which keys are swept, and optuna which way is up."""
+    keys = {each.key_or_group: each for each in overrides}
+    mode = keys.get("hydra.mode")
+    if not (args.multirun or (mode and mode.value() == RunMode.MULTIRUN.name)):
+        return
+    sweeper = str(keys["hydra/sweeper"].value()) if "hydra/sweeper" in keys else "basic"
+    own = [str(keys["output_dir"].input_line)] if "output_dir" in keys else []
+    if own and keys["output_dir"].is_sweep_override():
+        own = []
+    swept = [each.key_or_group for each in overrides if each.is_sweep_override()]
+    own.append(f"+hydra.job.env_set.{_SWEPT}={quoted(','.join(swept))}")
+    if sweeper.startswith("optuna"):
+        direction = keys.get("hydra.sweeper.direction")
+        if direction is None:
+            own.append("hydra.sweeper.direction=maximize")
+        elif direction.value() != "maximize":
+            raise UserError(
+                f"hydra.sweeper.direction is {direction.value()}; allowed: maximize. What a run "
+                "gives optuna is its best validation score (accuracy or AUROC), and more is better."
+            )
+    commandline.only(own, args)
+
+
+def _prepare_sweep(args: Namespace, overrides: list[Override]) -> None:
+    from stnlab.sweep.plan import own_overrides
+
+    if any(each.key_or_group.replace("/", ".") == "hydra.sweeper" for each in overrides):
+        raise UserError(
+            "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
+            "Leave it out; train.py -m takes any."
+        )
+    if args.cfg or args.info or args.shell_completion:
+        for each in overrides:
+            if each.is_sweep_override():
+                raise UserError(
+                    f"{each.input_line}: one config is shown, and this is several. Give "
+                    f"{each.key_or_group} one value; dry_run=true shows all runs of a sweep."
+                )
+        return
+    commandline.only(own_overrides(overrides), args)
+
+
+def _train(composed: DictConfig) -> float | None:
+    """One run; returns what a sweeper may optimise: the best validation score."""
     config = from_hydra(composed)
+    if HydraConfig.get().mode is RunMode.MULTIRUN and config.cell is None:
+        config = dataclasses.replace(config, cell=_cell(config))
     from rich.console import Console
 
     from stnlab.run import train  # after the config is known to be good: its imports take seconds
     from stnlab.run.summary import print_outcome
 
     console = Console(highlight=False)
-    print_outcome(console, train(config, console))
+    outcome = train(config, console)
+    print_outcome(console, outcome)
+    return outcome.validation_score
 
 
-def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
-    """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
+def _cell(config: ExperimentConfig) -> str | None:
+    """With ``--multirun``, the run's cell: its own, told apart by what is swept."""
+    job = HydraConfig.get()
+    swept = str(job.job.env_set.get(_SWEPT, "")).split(",")
+    swept += [str(key) for key in job.sweeper.get("params") or {}]  # of optuna and others
+    return swept_cell(config, swept, dict(job.runtime.choices))
+
+
+def _main(
+    config_name: str,
+    help_text: str,
+    prepare: Callable[[Namespace, list[Override]], None],
+    job: Callable[[DictConfig], object],
+) -> int:
+    """Run ``job`` as ``hydra.main`` does, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
     composed = False
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> object:
         nonlocal composed
         composed = True
         try:
-            job(config)
+            return job(config)
         except StoppedError as error:
             raise _Ended(error) from error  # --multirun would go on with its next run
         except UserError as error:
@@ -133,10 +192,19 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
                 raise
             raise _Ended(error) from error
 
-    command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
-        with stoppable():
-            command(run)()
+        args = commandline.read(sys.argv[1:])
+        if args.help:
+            leaving_out = "study" if config_name == "train" else None
+            groups = _describe_groups(commandline.folders(args), leaving_out)
+            print(help_text.format(groups=groups), end="")
+            return 0
+        if not args.hydra_help:
+            prepare(args, commandline.parse(args.overrides))
+        if VERSION_BASE:
+            hydra.version.setbase(VERSION_BASE["version_base"])
+        with commandline.in_charge(args), stoppable():
+            _run_hydra(args, commandline.parser(), run, str(CONF_DIR), config_name)
     except UserError as error:
         if traces:
             raise
@@ -168,18 +236,27 @@ def _tell(error: UserError) -> int:
     return error.exit_status
 
 
-def _describe_groups(leaving_out: str | None = None) -> str:
+def _describe_groups(folders: list[Path], leaving_out: str | None = None) -> str:
     """Each group's options with the first comment line of their files."""
+    groups: dict[str, dict[str, Path]] = {}
+    for folder in [CONF_DIR, *folders]:
+        for path in folder.glob("*/*.yaml"):
+            if not path.name.startswith(".") and not path.parent.name.startswith("."):
+                groups.setdefault(path.parent.name, {}).setdefault(path.stem, path)
     lines = []
-    for group in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
-        if group.name == leaving_out:
-            continue
-        lines.append(f"  {group.name}")
-        options = sorted(group.glob("*.yaml"))
-        lines += [f"    {option.stem:<14} {_first_comment(option)}" for option in options]
+    for group, options in sorted(groups.items()):
+        if group not in (leaving_out, "hydra"):
+            lines.append(f"  {group}")
+            lines += [
+                f"    {name:<14} {_first_comment(path)}" for name, path in sorted(options.items())
+            ]
     return "\n".join(lines) + "\n"
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return first.lstrip("# ")
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError:  # it is told when it is chosen
+        return ""
+    first = lines[0] if lines else ""
+    return first.lstrip("# ") if first.startswith("#") else ""

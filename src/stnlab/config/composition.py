@@ -103,7 +103,7 @@ def sweep_from_hydra(composed: DictConfig) -> schema.SweepConfig:
 def _typed(composed: DictConfig) -> Any:
     try:
         for key, parent in _unknown_keys(composed):
-            raise _unknown_key(key, parent)
+            raise unknown_key(key, parent)
         for key in sorted(OmegaConf.missing_keys(composed)):
             group = key.split(".")[0]
             choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
@@ -129,7 +129,7 @@ def _explained(error: BaseException) -> UserError:
     where = re.match(r"In '([^']+)'", str(error))
     place = f" (in conf/{where[1]}.yaml)" if where else ""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
-        return _unknown_key(cause.full_key, cause.object_type, place)
+        return unknown_key(cause.full_key, cause.object_type, place)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         key = str(cause.full_key)
         reason = str(cause.msg or cause).splitlines()[0]
@@ -184,8 +184,8 @@ def _unknown_option(message: str) -> UserError:
     )
 
 
-def _unknown_key(full_key: str, parent: Any, place: str = "") -> UserError:
-    """``parent`` is the dataclass that should have had the key."""
+def unknown_key(full_key: str, parent: Any, place: str = "") -> UserError:
+    """What to say of a key that ``parent``, a dataclass, does not have."""
     prefix, _, name = full_key.rpartition(".")
     known = [f.name for f in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
     hint = did_you_mean(name, known)

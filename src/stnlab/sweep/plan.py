@@ -125,7 +125,7 @@ def own_overrides(overrides: Sequence[Override]) -> list[str]:
             found.append(_seeds(each))
         elif key == "num_threads" and several:
             found.append(f"num_threads={max(map(str, each.sweep_iterator()), key=_number)}")
-        elif key in (*_OF_ONE_VALUE, "num_threads") or (key == "study" and not _names(each)):
+        elif key in (*_OF_ONE_VALUE, "num_threads") or (key == "study" and not _is_list(each)):
             found.append(line)
     return found
 
@@ -149,6 +149,10 @@ def _seeds(override: Override) -> str:
     return f"seeds={[*seeds]}".replace(" ", "")
 
 
+def _is_list(override: Override) -> bool:
+    return override.is_sweep_override() or isinstance(override.value(), list)
+
+
 def _number(text: str) -> float:
     try:
         return float(text)
@@ -161,7 +165,7 @@ def _names(override: Override) -> list[str]:
     value = override.value()
     if isinstance(value, list):
         return [str(each) for each in value]
-    if not override.is_sweep_override():
+    if not _is_list(override):
         return []
     if not override.is_choice_sweep():
         raise UserError(f"{override.input_line}: study takes names, as in study=RTS,rot90.")

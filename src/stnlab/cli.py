@@ -50,6 +50,8 @@ num_threads=2, distortion.backend=pil, overwrite=true.
 
   --cfg job           print the resolved config and stop
   --multirun, -m      run every combination: python train.py -m model=cnn,stn seed=0,1
+                      (hydra/sweeper=optuna searches: pip install '.[optuna]')
+  --config-dir        a folder of your own configs, beside conf/; hydra.searchpath=[…] for several
   --shell-completion  shell completion, for example: eval "$(python train.py -sc install=bash)"
   --hydra-help        Hydra's own options
 HYDRA_FULL_ERROR=1 in the environment shows stack traces.
@@ -71,6 +73,7 @@ report.html and figures/. What is complete is not run again, what was interrupte
 failed is tried again: give the same command.
 
 Sweep keys:
+  study=NAME               a study, or several: study=RTS,rot90
   seeds=[0,1,2,3,4]        the seeds of every cell
   dry_run=true             show each run's state and the time left, and stop
   name=NAME                outputs/NAME/ instead of the study's or the dataset's
@@ -104,6 +107,8 @@ def sweep_main() -> int:
 
 def _prepare_train(args: Namespace, overrides: list[Override]) -> None:
     """With ``--multirun``: tell jobs which keys are swept, and optuna which way is up."""
+    if args.config_name == "sweep":
+        raise UserError("--config-name=sweep: many runs are python sweep.py's.")
     keys = {each.key_or_group: each for each in overrides}
     mode = keys.get("hydra.mode")
     if not (args.multirun or (mode and mode.value() == RunMode.MULTIRUN.name)):
@@ -133,6 +138,11 @@ def _prepare_sweep(args: Namespace, overrides: list[Override]) -> None:
         raise UserError(
             "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
             "Leave it out; train.py -m takes any."
+        )
+    if args.config_name not in (None, "sweep"):
+        raise UserError(
+            f"--config-name={args.config_name}: a sweep's runs are those of train.yaml. Keep what "
+            "yours has in a group's file, and choose that."
         )
     if args.cfg or args.info or args.shell_completion:
         for each in overrides:

@@ -101,6 +101,12 @@ def sweep_from_hydra(composed: DictConfig) -> schema.SweepConfig:
 
 
 def _typed(composed: DictConfig) -> Any:
+    found = OmegaConf.get_type(composed)
+    if not (isinstance(found, type) and issubclass(found, schema.ExperimentConfig)):
+        raise UserError(
+            "--config-name: this config is none of a run. Let its defaults begin with "
+            "schema/experiment and experiment, as those of conf/train.yaml do."
+        )
     try:
         for key, parent in _unknown_keys(composed):
             raise unknown_key(key, parent)
@@ -177,6 +183,11 @@ def _unknown_option(message: str) -> UserError:
             f"'{group}={option}': this launcher is not installed.{did_you_mean(option, options)} "
             f"Installed: {', '.join(options)}. pip install -e '.[slurm]' brings submitit_slurm, "
             "pip install -e '.[ray]' brings ray."
+        )
+    if group == "hydra/sweeper":
+        return UserError(
+            f"'{group}={option}': this sweeper is not installed.{did_you_mean(option, options)} "
+            f"Installed: {', '.join(options)}. pip install -e '.[optuna]' brings optuna."
         )
     return UserError(
         f"'{group}={option}': there is no conf/{group}/{option}.yaml."

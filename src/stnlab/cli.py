@@ -158,7 +158,8 @@ def _prepare_sweep(args: Namespace, overrides: list[Override]) -> None:
 def _train(composed: DictConfig) -> float | None:
     """One run; returns what a sweeper may optimise: the best validation score."""
     config = from_hydra(composed)
-    if HydraConfig.get().mode is RunMode.MULTIRUN and config.cell is None:
+    job = HydraConfig.get()
+    if job.mode is RunMode.MULTIRUN and config.cell is None:
         config = dataclasses.replace(config, cell=_cell(config))
     from rich.console import Console
 
@@ -168,6 +169,12 @@ def _train(composed: DictConfig) -> float | None:
     console = Console(highlight=False)
     outcome = train(config, console)
     print_outcome(console, outcome)
+    if outcome.validation_score is None and "direction" in job.sweeper:
+        raise UserError(
+            "hydra/sweeper: there is no validation score to optimise. Hold some of the training "
+            "data out with dataset.val_size=…; a run of an older version is run again with "
+            "another name=… ."
+        )
     return outcome.validation_score
 
 

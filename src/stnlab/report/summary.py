@@ -105,6 +105,7 @@ _COLUMNS = (
     # Beyond the contract.
     *("cell", "published_n", "difference", "difference_low", "difference_high", "p"),
     *("n_without_collapsed", "mean_without_collapsed", "std_without_collapsed", "values"),
+    "validation",  # the mean best validation score: what settings are to be chosen by
 )
 
 
@@ -135,6 +136,7 @@ def _csv_row(row: Row) -> dict[str, Any]:
         "difference_low": difference_low,
         "difference_high": difference_high,
         "p": row.comparison.p,
+        "validation": describe(list(row.cell.values("validation.score").values())).mean,
         "mean_without_collapsed": without.mean,
         "std_without_collapsed": without.sd,
     }
@@ -204,6 +206,7 @@ def _run(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "collapsed": run.collapsed,
         "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+        "validation": run.metrics.get("validation"),
     }
 
 

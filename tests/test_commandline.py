@@ -63,7 +63,8 @@ def planned(sweep_py, *arguments):
 
 
 @pytest.mark.parametrize(
-    "studies", ["study=RTS,rot90", "study=[RTS,rot90]", "study=glob(*,exclude=[i*,*-*,c*,m*,p*,s*])"]
+    "studies",
+    ["study=RTS,rot90", "study=[RTS,rot90]", "study=glob(*,exclude=[i*,*-*,c*,m*,p*,s*])"],
 )
 def test_several_studies_are_all_run(sweep_py, studies):
     assert planned(sweep_py, studies, "seeds=[0]") == [
@@ -182,7 +183,9 @@ def test_every_text_key_of_the_schema_is_known():
 
 
 def test_several_texts_and_others():
-    assert keep_text(["dataset.root=1.10, a,'b,c',1e3", "seed=1_0", "name=null", "name=${cell}"]) == [
+    assert keep_text(
+        ["dataset.root=1.10, a,'b,c',1e3", "seed=1_0", "name=null", "name=${cell}"]
+    ) == [
         "dataset.root='1.10',a,'b,c','1e3'",
         "seed=1_0",
         "name=null",
@@ -292,7 +295,8 @@ def test_a_file_from_elsewhere_does_not_act(command, theirs, main, arguments, mo
 
 
 @pytest.mark.parametrize("arguments", AS_WHOLE, ids=" ".join)
-def test_a_whole_config_from_elsewhere_does_not_act(train_py, theirs, arguments):
+@pytest.mark.usefixtures("theirs")
+def test_a_whole_config_from_elsewhere_does_not_act(train_py, arguments):
     status, _, err = train_py(*arguments)
     assert (status, "evil.yaml sets Hydra's own keys" in err) == (1, True)
 
@@ -333,7 +337,8 @@ def test_a_pickled_job_is_not_rerun(train_py):
 @pytest.mark.parametrize(
     "folder", [["--config-dir", "theirs"], ["hydra.searchpath=[theirs]"], ["-cd=theirs"]], ids=str
 )
-def test_a_folder_of_ones_own_is_used_everywhere(train_py, sweep_py, theirs, folder):
+@pytest.mark.usefixtures("theirs")
+def test_a_folder_of_ones_own_is_used_everywhere(train_py, sweep_py, folder):
     assert "scheme: gaussian" in train_py(*folder, "init=slow", "--cfg", "job")[1]
     assert planned(sweep_py, *folder, "init=slow,identity", "seeds=[0]") == [
         ("rot90", "stn-slow-zeros", "0"),
@@ -344,7 +349,8 @@ def test_a_folder_of_ones_own_is_used_everywhere(train_py, sweep_py, theirs, fol
 
 
 @pytest.mark.parametrize("folder", ["--config-dir=theirs", "hydra.searchpath=[theirs]"])
-def test_a_folder_of_ones_own_reaches_the_workers(sweep_py, theirs, tmp_path, folder):
+@pytest.mark.usefixtures("theirs")
+def test_a_folder_of_ones_own_reaches_the_workers(sweep_py, tmp_path, folder):
     status, _, err = sweep_py(folder, "init=slow", "seeds=[0]", *TINY)
     assert (status, err) == (0, "")
     run = tmp_path / "outputs/rot90/stn-slow-zeros/seed=0"
@@ -379,7 +385,8 @@ def stray(tmp_path, monkeypatch):
     return conf
 
 
-def test_stray_files_stop_nothing(stray, train_py, sweep_py):
+@pytest.mark.usefixtures("stray")
+def test_stray_files_stop_nothing(train_py, sweep_py):
     for main in (train_py, sweep_py):
         status, out, err = main("--help")
         assert (status, err) == (0, "")
@@ -573,7 +580,8 @@ def as_in_3_14(monkeypatch):
         monkeypatch.setattr(container, "add_argument", add_checked)
 
 
-def test_a_badly_formed_help_is_still_found(as_in_3_14):
+@pytest.mark.usefixtures("as_in_3_14")
+def test_a_badly_formed_help_is_still_found():
     if hydra.__version__.startswith("1.3."):
         with pytest.raises(ValueError, match="badly formed help string"):
             hydra._internal.utils.get_args_parser()
@@ -582,7 +590,8 @@ def test_a_badly_formed_help_is_still_found(as_in_3_14):
         argparse.ArgumentParser().add_argument("--x", help="%(nothing")
 
 
-def test_the_commands_work_with_the_arguments_of_3_14(as_in_3_14, train_py, sweep_py):
+@pytest.mark.usefixtures("as_in_3_14")
+def test_the_commands_work_with_the_arguments_of_3_14(train_py, sweep_py):
     assert train_py("--help")[0] == 0
     assert "rotation: 45.0" in train_py("--cfg", "job", "dataset=RTS")[1]
     assert len(planned(sweep_py, "model=cnn,stn", "seeds=[0]")) == 2

@@ -100,6 +100,8 @@ def changed_texts(node: Any, prefix: str) -> Iterator[tuple[Sequence[str], str]]
     for name, value in node.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict):
-            yield from (([str(name), *path], full) for path, full in changed_texts(value, f"{key}."))
+            yield from (
+                ([str(name), *path], full) for path, full in changed_texts(value, f"{key}.")
+            )
         elif _is_no_text(value) and key in text_keys():
             yield [str(name)], key

@@ -290,9 +290,7 @@ class Run:
         if best is None:
             return {}
         score = best[f"val_{self.measure}"]
-        return {
-            "validation": {"metric": self.measure, "score": score, "epoch": int(best["epoch"])}
-        }
+        return {"validation": {"metric": self.measure, "score": score, "epoch": int(best["epoch"])}}
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
         self.trainer.test(self.task, list(loaders), verbose=False)

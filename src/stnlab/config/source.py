@@ -114,7 +114,8 @@ def _require_text(path: Path, package: str, text: str, values: Any) -> None:
     """Refuse a value that is no text where the key is text, and would become another one."""
     prefix = "" if package in ("", "_global_") else f"{package}."
     for names, key in changed_texts(values, prefix):
-        node, value = yaml.compose(text, yaml.SafeLoader), values
+        node: Any = yaml.compose(text, yaml.SafeLoader)
+        value = values
         for name in names:
             node = next(child for each, child in node.value if each.value == name)
             value = value[name]

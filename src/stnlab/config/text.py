@@ -29,7 +29,8 @@ def text_keys() -> frozenset[str]:
 
 
 def _text_keys(config: type, prefix: str) -> Iterator[str]:
-    for each in [config, *_subclasses(config)]:
+    each: Any  # a dataclass
+    for each in (config, *_subclasses(config)):
         hints = typing.get_type_hints(each)
         for field in fields(each):
             kinds = [hints[field.name], *typing.get_args(hints[field.name])]
@@ -100,8 +101,7 @@ def changed_texts(node: Any, prefix: str) -> Iterator[tuple[Sequence[str], str]]
     for name, value in node.items():
         key = f"{prefix}{name}"
         if isinstance(value, dict):
-            yield from (
-                ([str(name), *path], full) for path, full in changed_texts(value, f"{key}.")
-            )
+            for path, full in changed_texts(value, f"{key}."):
+                yield [str(name), *path], full
         elif _is_no_text(value) and key in text_keys():
             yield [str(name)], key

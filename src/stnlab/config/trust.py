@@ -50,7 +50,7 @@ def require_plain_file(path: Path, group: str, header: str, node: Any, is_ours: 
     Raises:
         UserError: naming the file.
     """
-    first = group.split("/")[0]
+    first = group.split("/", maxsplit=1)[0]
     if is_ours and (first == "hydra" or (first == "" and path.stem in _TOP)):
         return
     if first == "schema":

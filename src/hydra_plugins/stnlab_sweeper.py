@@ -14,7 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 
 class StudySweeper(Sweeper):
@@ -55,7 +55,7 @@ class OwnFolders(SearchPathPlugin):
 
 def _without_hydra(config: DictConfig) -> DictConfig:
     config = config.copy()
-    with open_dict(config):
+    with read_write(config), open_dict(config):
         del config["hydra"]
     return config
 
@@ -63,7 +63,7 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 def _job_config(config: DictConfig, num_threads: int) -> DictConfig:
     """The config that a launcher gets: its jobs compose ``train.yaml``, as train.py would."""
     config = config.copy()
-    with open_dict(config):
+    with read_write(config.hydra), open_dict(config):
         config.hydra.job.config_name = "train"
         config.hydra.overrides.hydra = []  # the launcher's own keys are not a run's
         if "n_jobs" in config.hydra.launcher:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 
 from stnlab.config.text import keep_text
 from stnlab.errors import UserError
@@ -122,6 +123,8 @@ def _is_folder(searched: str) -> bool:
 def in_charge(args: argparse.Namespace) -> Iterator[None]:
     """Within the block Hydra finds the command's folders, in its process and in its workers."""
     folders(args)
+    # Hydra 1.4 warns of each callback; this one is no config's choice.
+    warnings.filterwarnings("ignore", message=f".*{Given.__module__}.{Given.__name__}'")
     _searchpath[:] = _searched(args)
     args.overrides = [each for each in args.overrides if _key(each) != _SEARCHPATH]
     try:
@@ -167,12 +170,20 @@ def is_hydras(override: Override) -> bool:
     return override.key_or_group.replace("/", ".").split(".")[0] == "hydra"
 
 
+class _NotGivenError(BaseException):  # Hydra makes a warning of an Exception, and goes on without
+    """The sweeper does not have the overrides."""
+
+
 class Given(Callback):
     """Hands the sweeper the overrides that Hydra was not given."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Put them where Hydra takes them from."""
-        config.hydra.overrides.task = list(_given)
+        try:
+            with read_write(config.hydra.overrides):
+                config.hydra.overrides.task = list(_given)
+        except Exception as error:
+            raise _NotGivenError from error
 
 
 def _key(override: str) -> str:

@@ -28,8 +28,7 @@ def text_keys() -> frozenset[str]:
     return frozenset(_text_keys(SweepConfig, ""))
 
 
-def _text_keys(config: type, prefix: str) -> Iterator[str]:
-    each: Any  # a dataclass
+def _text_keys(config: Any, prefix: str) -> Iterator[str]:
     for each in (config, *_subclasses(config)):
         hints = typing.get_type_hints(each)
         for field in fields(each):
@@ -43,7 +42,7 @@ def _text_keys(config: type, prefix: str) -> Iterator[str]:
                     yield from _text_keys(kind, f"{key}.")
 
 
-def _subclasses(config: type) -> Iterator[type]:
+def _subclasses(config: Any) -> Iterator[Any]:
     for each in config.__subclasses__():
         if is_dataclass(each):
             yield each

@@ -135,10 +135,8 @@ def _seeds(override: Override) -> str:
     if not override.is_sweep_override():
         value = override.value()
         if type(value) is int:  # one seed, or so many?
-            raise UserError(
-                f"{override.input_line}: write seeds=[{value}] for seed {value}, or "
-                f"'seeds=range(0,{value})' for {value} seeds."
-            )
+            many = f", or 'seeds=range(0,{value})' for {value} seeds" if value > 1 else ""
+            raise UserError(f"{override.input_line}: write seeds=[{value}] for seed {value}{many}.")
         return str(override.input_line)
     if not override.is_discrete_sweep():
         raise UserError(f"{override.input_line}: {_NO_SEEDS}")

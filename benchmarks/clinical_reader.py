@@ -23,10 +23,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from stnlab.data import mimic, mimic_cache
-from stnlab.data.mimic_columns import columns_of
-from stnlab.data.mimic_episodes import read_hours
-from stnlab.data.mimic_variables import NUM_HOURS, VARIABLES
+from stnlab.data import mimic
+from stnlab.data.mimic import cache as mimic_cache
+from stnlab.data.mimic.columns import columns_of
+from stnlab.data.mimic.episodes import read_hours
+from stnlab.data.mimic.variables import NUM_HOURS, VARIABLES
 
 CONFORMANCE = Path(__file__).parents[1] / "tests" / "data" / "mimic-conformance"
 BENCHMARKS_OWN_MS = 3.2  # an episode, as the issue that asked for this reader has measured it

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from benchmarks import naive
 from stnlab.data import mnist
-from stnlab.data.distortion import Ranges, distort, distort_pil, draw_thetas
 from stnlab.data.randomness import Stream, generator
-from stnlab.models.convolution import ConvPoolRelu, output_size
+from stnlab.distortions import Similarity, distort, distort_pil
+from stnlab.layers.convolution import ConvPoolRelu, output_size
 from stnlab.run.overhead import keep_freed_memory
 
 ROUNDS = 30
@@ -56,7 +56,7 @@ def distortion() -> dict[str, float]:
     """Images a second of each way to distort, normalise and hand over a tensor."""
     digits = mnist.load()
     images, labels = digits.train_images[:512], digits.train_labels[:512]
-    thetas = draw_thetas(len(images), Ranges(45, 0.1, 0.3), generator(Stream.distortion, 0))
+    thetas = Similarity(45, 0.1, 0.3).draw(512, (28, 28), generator(Stream.distortion, 0))
     reference = naive.Digits(
         images, labels, torch.arange(512)[:, None], "single", amounts=(45, 0.1, 0.3)
     )
@@ -66,8 +66,8 @@ def distortion() -> dict[str, float]:
 
     found = alternate(
         {
-            "ours": lambda: normalised(distort(images, thetas)),
-            "ours with PIL": lambda: normalised(distort_pil(images, thetas)),
+            "ours": lambda: normalised(distort(images[:, None], thetas)),
+            "ours with PIL": lambda: normalised(distort_pil(images[:, None], thetas)),
             "torchvision with PIL": lambda: [reference[index] for index in range(512)],
         },
         rounds=10,

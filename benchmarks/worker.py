@@ -25,12 +25,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import naive
 from stnlab.config import ExperimentConfig, compose
 from stnlab.data import mnist
-from stnlab.data.digits import load_parts
-from stnlab.data.spec import DIGIT_SPECS
+from stnlab.datasets.digits import Digits
 from stnlab.folder import RunFolder
-from stnlab.run.digits import DigitExperiment
+from stnlab.run.images import ImageExperiment
 from stnlab.run.run import Run, spared_of_needless_work
-from stnlab.schema import DigitsConfig
 
 _WARM_UP_STEPS = 20
 _ROUNDS_OF_OURS_AND_BARE = 5
@@ -92,7 +90,7 @@ def _ours(config: ExperimentConfig, num_steps: int, wait: bool = True) -> float:
     (began, first), (ended, last) = epoch.ends[0], epoch.ends[-1]
     a_step = (ended - began) / (last - first)
     start_and_end = run.recorder.history[1]["seconds"] - num_steps * a_step
-    assert isinstance(run.experiment, DigitExperiment)
+    assert isinstance(run.experiment, ImageExperiment)
     steps_of_an_epoch = -(-len(run.experiment.parts.train) // config.dataset.batch_size)
     return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
@@ -120,9 +118,9 @@ def _ours_and_bare(config: ExperimentConfig, num_steps: int) -> tuple[float, flo
 
 
 def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
-    assert isinstance(config.dataset, DigitsConfig)
+    assert isinstance(config.dataset, Digits)
     torch.set_num_threads(2)
-    parts, digits = load_parts(config.dataset), mnist.load()
+    parts, digits = config.dataset.load(), mnist.load()
     amounts = config.distortion
     layout = config.dataset.layout.name
     dataset = naive.Digits(
@@ -132,14 +130,14 @@ def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
         layout,
         (amounts.rotation, amounts.translation, amounts.scale),
     )
-    network = naive.build(layout, config.model.name, DIGIT_SPECS[config.dataset.layout].num_classes)
+    network = naive.build(layout, config.model.name, config.dataset.spec().num_classes)
     return _seconds(naive.steps(dataset, network, workers), num_steps)
 
 
 def flops(config: ExperimentConfig) -> int:
     """Multiplications and additions of one training step of the plain network."""
-    assert isinstance(config.dataset, DigitsConfig)
-    spec = DIGIT_SPECS[config.dataset.layout]
+    assert isinstance(config.dataset, Digits)
+    spec = config.dataset.spec()
     network = naive.build(config.dataset.layout.name, config.model.name, spec.num_classes)
     images = torch.zeros(64, spec.channels, *spec.size)
     with FlopCounterMode(display=False) as counter:

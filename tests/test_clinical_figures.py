@@ -44,7 +44,10 @@ def test_warped_series(tmp_path, text):
         hours=HOURS,
         before=series,
         after=0.5 * series,
-        thetas=np.full((3, 2 if text else 4), -0.7),
+        thetas={
+            name: np.full(3, -0.7)
+            for name in ("theta22", "theta23", "slope", "offset")[: 2 if text else 4]
+        },
         names=[text] * 3,
         unit=text,
     )

@@ -9,10 +9,10 @@ import torch
 from rich.console import Console
 
 from stnlab.config import compose
-from stnlab.data.series import load_parts
-from stnlab.data.synthetic_episodes import Settings, ensure_episodes
+from stnlab.data.mimic.synthetic import Settings, ensure_episodes
 from stnlab.errors import UserError
 from stnlab.evaluation import clinical
+from stnlab.layers.network import build_network
 from stnlab.report import write_report
 from stnlab.run import train
 
@@ -101,7 +101,7 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(of_series, monkeypatch):
 
 
 def test_standardised_with_the_training_part_alone(of_series):
-    parts = load_parts(of_series().dataset)
+    parts = of_series().dataset.load()
     place = parts.columns.index("Heart Rate")
     for part, is_standard in ((parts.train, True), (parts.test, False)):
         values = part.x[:, place]
@@ -219,7 +219,7 @@ def test_without_the_data_the_ways_on_are_named(tmp_path, dataset, words):
 
 
 def test_running_standardisation_is_that_of_all_that_was_seen():
-    from stnlab.models.series import RunningStandardise
+    from stnlab.layers.series import RunningStandardise
 
     values = torch.randn(65, 3, generator=torch.Generator().manual_seed(0)) * 4 + 7
     values[:, 2] = 5  # constant
@@ -234,8 +234,6 @@ def test_running_standardisation_is_that_of_all_that_was_seen():
 
 def test_time_in_range_answers_high_and_low_values_differently():
     config = compose(["dataset=physionet2012", "model=time-in-range"])
-    from stnlab.models import build_network
-
     network = build_network(config).eval()
     series = torch.zeros(3, 82, 48)
     series[0, 14], series[2, 14] = -2.0, 2.0

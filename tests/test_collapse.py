@@ -4,17 +4,18 @@ import pytest
 import torch
 
 from stnlab.evaluation.collapse import collapse_reason, views
+from stnlab.warps.affine import AffineWarp
 
 TARGETS = torch.arange(10).repeat(10)
 LEARNED = {"n": 100, "loss": 0.1, "accuracy": 0.95}
 
 
 def theta(scale, shift=0.0):
-    return torch.tensor([[scale, 0, shift], [0, scale, 0]]).expand(100, 1, 2, 3)
+    return torch.tensor([scale, 0, shift, 0, scale, 0]).expand(100, 1, 6)
 
 
 def reason(each, scores=LEARNED, image_size=(28, 28)):
-    seen = views(each, image_size, (28, 28), align_corners=True)
+    seen = views(AffineWarp(), each, image_size, (28, 28), align_corners=True)
     return collapse_reason(scores, TARGETS, seen)
 
 
@@ -44,6 +45,6 @@ def test_a_dead_transformer_is_named(each, words):
 
 def test_a_view_of_half_the_pixels_counts_in_pixels_of_the_image():
     """A crop of 28x28 that shows the whole of 28x56 reads two pixels for each of its own."""
-    (seen,) = views(theta(1.0), (28, 56), (28, 28), align_corners=True)
+    (seen,) = views(AffineWarp(), theta(1.0), (28, 56), (28, 28), align_corners=True)
     assert seen.area == pytest.approx(2)
     assert seen.share_outside == 0

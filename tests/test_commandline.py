@@ -24,6 +24,7 @@ from stnlab.errors import UserError
 from stnlab.schema import SweepConfig
 from stnlab.sweep.plan import _settings, plan
 
+GAUSSIAN = "defaults: [/schema/init/start@_here_, _self_]\n"
 TINY = [*SHORT, "trainer.max_epochs=1", "trainer.limit_train_batches=5"]
 
 
@@ -209,11 +210,11 @@ def test_a_swept_text_reaches_the_run_as_it_was_typed(train_py, monkeypatch):
 @pytest.mark.parametrize("written", ["2024_01_05", "1.10", "1e3", "true", "0x1F"])
 def test_a_files_value_that_is_no_text_is_refused(tmp_path, written):
     conf = Path(shutil.copytree(CONF_DIR, tmp_path / "conf"))
-    (conf / "init" / "mine.yaml").write_text(f"# Mine.\nscheme: gaussian\nname: {written}\n")
+    (conf / "init" / "mine.yaml").write_text(f"# Mine.\n{GAUSSIAN}name: {written}\n")
     reads = rf"mine\.yaml, line 3: init\.name is text, and YAML reads {written} as .*"
     with pytest.raises(UserError, match=reads + rf"Put it in quotes: name: '{written}'"):
         compose(["init=mine"], conf_dir=conf)
-    (conf / "init" / "mine.yaml").write_text(f"scheme: gaussian\nname: '{written}'\n")
+    (conf / "init" / "mine.yaml").write_text(f"{GAUSSIAN}name: '{written}'\n")
     assert compose(["init=mine"], conf_dir=conf).init.name == written
 
 
@@ -245,7 +246,7 @@ def theirs(tmp_path):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text.replace("MARKER", str(marker)))
-    (folder / "init" / "slow.yaml").write_text("# A start of mine.\nname: slow\nscheme: gaussian\n")
+    (folder / "init" / "slow.yaml").write_text(f"# A start of mine.\n{GAUSSIAN}name: slow\n")
     yield folder
     assert not marker.exists()
 
@@ -313,7 +314,7 @@ def test_a_folder_that_a_file_names_is_looked_through_too(train_py, theirs, monk
     train.write_text(train.read_text() + f"hydra: {{searchpath: ['file://{theirs}']}}\n")
     monkeypatch.setattr(cli, "CONF_DIR", conf)
     assert "evil.yaml sets Hydra's own keys" in train_py("init=evil")[2]
-    assert "scheme: gaussian" in train_py("init=slow", "--cfg", "job")[1]
+    assert "name: slow" in train_py("init=slow", "--cfg", "job")[1]
 
 
 def test_a_folder_from_elsewhere_stands_in_for_nothing_of_hydras(sweep_py, theirs, tmp_path):
@@ -339,7 +340,7 @@ def test_a_pickled_job_is_not_rerun(train_py):
 )
 @pytest.mark.usefixtures("theirs")
 def test_a_folder_of_ones_own_is_used_everywhere(train_py, sweep_py, folder):
-    assert "scheme: gaussian" in train_py(*folder, "init=slow", "--cfg", "job")[1]
+    assert "name: slow" in train_py(*folder, "init=slow", "--cfg", "job")[1]
     assert planned(sweep_py, *folder, "init=slow,identity", "seeds=[0]") == [
         ("rot90", "stn-slow-zeros", "0"),
         ("rot90", "stn-identity-zeros", "0"),

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stnlab.models.convolution import ConvPoolRelu, output_size
+from stnlab.layers.convolution import ConvPoolRelu, output_size
 
 SHAPES = [  # images, channels, height, width, out, kernel
     (64, 1, 28, 28, 10, 5),  # the ones that the networks here have ...

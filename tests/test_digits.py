@@ -5,25 +5,30 @@ import torch
 
 from stnlab.config import compose
 from stnlab.data import mnist
-from stnlab.data.digits import Batches, Examples, consecutive_pairs, lay_out, load_parts
-from stnlab.data.distortion import Ranges
+from stnlab.data.image_batches import Examples, ImageBatches, lay_out
 from stnlab.data.randomness import Stream, derived_seed, generator
-from stnlab.schema import Backend, Layout
+from stnlab.datasets.digits import consecutive_pairs
+from stnlab.distortions import Backend, Similarity
+
+SINGLE, TWO_CHANNEL, SAME_IMAGE = (
+    compose([f"dataset={name}"]).dataset.spec() for name in ("rot90", "two-channel", "same-image")
+)
 
 
 def parts(*overrides):
-    return load_parts(compose(overrides).dataset)
+    return compose(overrides).dataset.load()
 
 
-def batches(examples, layout=Layout.single, **changes):
-    settings = {"batch_size": 8, "ranges": Ranges(90), "distortion_key": (0,), "order_key": (0,)}
-    return Batches(examples, layout, **(settings | changes))
+def batches(examples, spec=SINGLE, **changes):
+    settings = {"mean": (mnist.MEAN,), "std": (mnist.STD,), "batch_size": 8}
+    settings |= {"distortion": Similarity(90), "distortion_key": (0,), "order_key": (0,)}
+    return ImageBatches(examples, spec, **(settings | changes))
 
 
 @pytest.fixture(scope="module")
 def examples():
     images = torch.randint(
-        0, 256, (40, 28, 28), dtype=torch.uint8, generator=generator(Stream.order)
+        0, 256, (40, 1, 28, 28), dtype=torch.uint8, generator=generator(Stream.order)
     )
     return Examples(images, torch.arange(40)[:, None], torch.arange(40) % 10)
 
@@ -69,20 +74,22 @@ def test_every_item_is_paired_with_the_next():
 
 
 def test_layouts():
-    digits = torch.rand(3, 2, 28, 28)
-    assert torch.equal(lay_out(digits, Layout.two_channel), digits)
-    joined = lay_out(digits, Layout.same_image)
+    digits = torch.rand(3, 2, 1, 28, 28)
+    assert torch.equal(lay_out(digits, TWO_CHANNEL), digits[:, :, 0])
+    joined = lay_out(digits, SAME_IMAGE)
     assert joined.shape == (3, 1, 28, 56)
-    assert torch.equal(joined[:, 0, :, :28], digits[:, 0])
-    assert torch.equal(joined[:, 0, :, 28:], digits[:, 1])
+    assert torch.equal(joined[..., :28], digits[:, 0])
+    assert torch.equal(joined[..., 28:], digits[:, 1])
 
 
 def test_pixels_are_normalised_after_the_distortion():
-    image = torch.full((1, 28, 28), 255, dtype=torch.uint8)
+    image = torch.full((1, 1, 28, 28), 255, dtype=torch.uint8)
     examples = Examples(
         image, torch.zeros(1, 1, dtype=torch.long), torch.zeros(1, dtype=torch.long)
     )
-    pixels, _ = next(iter(batches(examples, ranges=Ranges(translation=0.3), order_key=None)))
+    pixels, _ = next(
+        iter(batches(examples, distortion=Similarity(translation=0.3), order_key=None))
+    )
     inside, outside = (1 - 0.1307) / 0.3081, (0 - 0.1307) / 0.3081
     assert pixels.max().item() == pytest.approx(inside, abs=1e-4)
     assert pixels.min().item() == pytest.approx(outside, abs=1e-4)
@@ -118,7 +125,7 @@ def test_a_distortion_belongs_to_its_example_whatever_the_order_and_batch_size(e
 
 def test_two_digits_of_a_pair_are_distorted_independently(examples):
     twins = Examples(examples.images, torch.zeros(4, 2, dtype=torch.long), examples.targets[:4])
-    pixels, _ = next(iter(batches(twins, Layout.two_channel)))
+    pixels, _ = next(iter(batches(twins, TWO_CHANNEL)))
     assert not torch.allclose(pixels[:, 0], pixels[:, 1])
 
 
@@ -126,9 +133,7 @@ def test_backends_see_the_same_distortion():
     made = parts("dataset=two-channel")
     few = Examples(made.train.images, made.train.members[:20], made.train.targets[:20])
     tensor, pil = (
-        next(iter(batches(few, Layout.two_channel, backend=backend, ranges=Ranges(45, 0.1, 0.3))))[
-            0
-        ]
+        next(iter(batches(few, TWO_CHANNEL, distortion=Similarity(45, 0.1, 0.3, backend))))[0]
         for backend in Backend
     )
     assert (tensor - pil).abs().max() < 1.01 / 255 / mnist.STD

@@ -4,25 +4,27 @@ import pytest
 import torch
 
 from stnlab.data import mnist
-from stnlab.data.distortion import Ranges, distort, distort_pil, draw_thetas
 from stnlab.data.randomness import Stream, generator
+from stnlab.distortions import Similarity, distort, distort_pil
+
+SIZE = (28, 28)
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return mnist.load().train_images[:1000]
+    return mnist.load().train_images[:1000, None]
 
 
 @pytest.mark.parametrize(
-    "ranges", [Ranges(rotation=90), Ranges(45, 0.1, 0.3), Ranges(180, 0.3, 0.5)]
+    "amounts", [Similarity(rotation=90), Similarity(45, 0.1, 0.3), Similarity(180, 0.3, 0.5)]
 )
-def test_tensor_warp_agrees_with_pil(digits, ranges):
+def test_tensor_warp_agrees_with_pil(digits, amounts):
     """PIL keeps whole grey levels and rounds them down; nothing else differs.
 
     A point that falls within rounding of the image's edge may read the border on one side and 0 on
     the other: a few in a million.
     """
-    thetas = draw_thetas(len(digits), ranges, generator(Stream.distortion, 1))
+    thetas = amounts.draw(len(digits), SIZE, generator(Stream.distortion, 1))
     difference = distort(digits, thetas) - distort_pil(digits, thetas)
     within_a_level = (difference > -0.01) & (difference < 1.01)
     assert (~within_a_level).float().mean() < 5e-6
@@ -30,14 +32,14 @@ def test_tensor_warp_agrees_with_pil(digits, ranges):
 
 
 def test_no_distortion_is_the_identity(digits):
-    thetas = draw_thetas(10, Ranges(), generator(Stream.distortion, 1))
+    thetas = Similarity().draw(10, SIZE, generator(Stream.distortion, 1))
     torch.testing.assert_close(distort(digits[:10], thetas), digits[:10].float(), atol=0.01, rtol=0)
     assert torch.equal(distort_pil(digits[:10], thetas), digits[:10].float())
-    assert not Ranges()
+    assert Similarity().is_none
 
 
 def test_draws_fill_their_ranges():
-    thetas = draw_thetas(20_000, Ranges(45, 0.1, 0.3), generator(Stream.distortion, 5))
+    thetas = Similarity(45, 0.1, 0.3).draw(20_000, SIZE, generator(Stream.distortion, 5))
     scale = thetas[:, 0, :2].norm(dim=1).reciprocal()
     angle = torch.rad2deg(torch.atan2(thetas[:, 1, 0], thetas[:, 0, 0]))
     for values, low, high in ((scale, 0.7, 1.3), (angle, -45, 45)):
@@ -48,7 +50,7 @@ def test_draws_fill_their_ranges():
 
 def test_amounts_are_compared_on_the_same_draws():
     small, large = (
-        draw_thetas(50, Ranges(rotation=amount), generator(Stream.distortion, 2))
+        Similarity(rotation=amount).draw(50, SIZE, generator(Stream.distortion, 2))
         for amount in (10, 20)
     )
     angles = [torch.atan2(thetas[:, 1, 0], thetas[:, 0, 0]) for thetas in (small, large)]

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stnlab.data import mimic, mimic_cache, mimic_episodes
-from stnlab.data.mimic_variables import VARIABLES
+from stnlab.data import mimic
+from stnlab.data.mimic import cache as mimic_cache
+from stnlab.data.mimic import episodes as mimic_episodes
+from stnlab.data.mimic.variables import VARIABLES
 from stnlab.errors import UserError
 
 CONFORMANCE = Path(__file__).parent / "data" / "mimic-conformance"

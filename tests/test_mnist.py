@@ -45,15 +45,27 @@ def test_a_damaged_file_is_named(copy, damage):
             damage
         ]
     )
-    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz is damaged.*Delete it"):
+    with pytest.raises(UserError, match=r"t10k-labels-idx1-ubyte\.gz .*It is left as it is\."):
         mnist.load(str(copy))
 
 
 def test_a_wrong_but_whole_file_is_named(copy):
     path = copy / "t10k-labels-idx1-ubyte.gz"
     path.write_bytes(gzip.compress(b"\0\0\x08\x01\0\0\0\0"))
-    with pytest.raises(UserError, match=r"SHA-256 of the unpacked file is"):
+    with pytest.raises(UserError, match=r"is not MNIST's, or cut off: 8 of 10,008 bytes"):
         mnist.load(str(copy))
+
+
+def test_other_datas_files_of_the_same_names_are_left_alone(copy):
+    """As Fashion-MNIST has them, of the same sizes, too."""
+    path = copy / "t10k-labels-idx1-ubyte.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[::-1]))
+    before = path.read_bytes()
+    with pytest.raises(
+        UserError, match=r"^dataset\.root: .* is not MNIST's: .*left as it is\. Leave"
+    ):
+        mnist.load(str(copy))
+    assert path.read_bytes() == before
 
 
 def test_missing_files_without_a_network(copy, monkeypatch):

@@ -17,13 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stnlab.data import (
-    physionet2012,
-    physionet2012_cache,
-    physionet2012_files,
-    physionet2012_records,
-)
-from stnlab.data.physionet2012 import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
+from stnlab.data.physionet2012 import cache as physionet2012_cache
+from stnlab.data.physionet2012 import files as physionet2012_files
+from stnlab.data.physionet2012 import reader as physionet2012
+from stnlab.data.physionet2012 import records as physionet2012_records
+from stnlab.data.physionet2012.reader import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
 from stnlab.errors import UserError
 
 HEADER = "Time,Parameter,Value"
@@ -371,13 +369,6 @@ def test_half_a_set_is_refused(root):
 
 def test_an_unknown_set_is_refused(root):
     refused(root, "set 'd' is not known; choose one of a, b, c", letter="d")
-
-
-def test_one_class_is_refused(root):
-    records = physionet2012.load_set(root, "a")
-    physionet2012.require_both_classes(records.y, root, "a")
-    with pytest.raises(UserError, match=r"Outcomes-a\.txt.*all 2 stays have the label 0"):
-        physionet2012.require_both_classes(records.y[::2], root, "a")
 
 
 def test_sets_that_share_a_stay_are_refused(root):

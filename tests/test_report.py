@@ -579,7 +579,9 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path, name):
 )
 def test_a_damaged_plan_is_named(tmp_path, content, reason):
     (tmp_path / "sweep.json").write_text(content)
-    with pytest.raises(UserError, match=rf"sweep\.json cannot be read \(.*{reason}.*or delete it"):
+    with pytest.raises(
+        UserError, match=rf"sweep\.json cannot be read \(.*{reason}.*or move it away"
+    ):
         write_report([tmp_path], tmp_path)
 
 

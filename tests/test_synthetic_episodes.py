@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stnlab.data import mimic
-from stnlab.data.synthetic_episodes import (
+from stnlab.data.mimic.synthetic import (
     Settings,
     ensure_episodes,
     is_synthetic,

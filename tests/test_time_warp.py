@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stnlab.warp.time import moments, share_outside_time, warp_time
+from stnlab.geometry.time import moments, share_of_moments_outside, warp_time
 
 HOURS = 48
 
@@ -82,5 +82,6 @@ def test_far_outside_reads_the_padding_and_nan_stays_nan():
 
 
 def test_share_outside():
-    found = share_outside_time(of(1.0, 0.5, 1.0, float("nan")), of(0, 0, 1, 0), HOURS, True)
+    at = moments(of(1.0, 0.5, 1.0, float("nan")), of(0, 0, 1, 0), HOURS, True)
+    found = share_of_moments_outside(at)
     assert found.tolist() == pytest.approx([0, 0, 0.5, 1])

@@ -1,11 +1,26 @@
 """The warp's mathematics, by its properties."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses import FakeTensorMode
+from torch.fx.experimental.proxy_tensor import make_fx
 
-from stnlab.warp.affine import affine_grid, determinant, share_outside, similarity_theta
-from stnlab.warp.sampling import sample
+from stnlab.config import compose
+from stnlab.geometry.affine import (
+    _kept_unit_planes,
+    affine_grid,
+    determinant,
+    share_outside,
+    similarity_theta,
+)
+from stnlab.geometry.sampling import sample
+from stnlab.layers.network import build_network
+
+# torch.export's own use of torch, on its first call.
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:FutureWarning")
 
 IDENTITY = torch.tensor([[[1.0, 0, 0], [0, 1, 0]]])
 
@@ -120,3 +135,64 @@ def test_share_outside():
     assert share_outside(halves, (10, 10), align_corners=True).tolist() == pytest.approx(
         [0.5, 0, 1]
     )
+
+
+def _exported(_):
+    network = build_network(compose(["model=stn"])).eval()
+    torch.export.export(network, (torch.zeros(2, 1, 28, 28),))
+
+
+def _faked(theta):
+    with FakeTensorMode() as mode:
+        affine_grid(mode.from_tensor(theta), (28, 28), True)
+    affine_grid(mode.from_tensor(theta), (28, 28), True)  # its mode is not on
+
+
+def _differentiated(theta):
+    def total(one):
+        return affine_grid(one[None], (28, 28), True).square().sum()
+
+    torch.func.vmap(torch.func.grad(total))(theta)
+    torch.func.jvp(total, (theta[0],), (theta[0],))
+
+
+def _faked_and_differentiated(theta):
+    with FakeTensorMode() as mode:
+        _differentiated(mode.from_tensor(theta))
+
+
+def _inferred(theta):
+    with torch.inference_mode():
+        affine_grid(theta, (28, 28), True)
+
+
+def _traced(theta):
+    make_fx(partial(affine_grid, size=(28, 28), align_corners=True), tracing_mode="symbolic")(theta)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [_exported, _faked, _differentiated, _faked_and_differentiated, _inferred, _traced],
+    ids=lambda use: use.__name__,
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_whatever_came_before_a_grid_has_numbers(use, is_first):
+    """What is kept between calls is of no other call's kind, and serves any other."""
+    theta = generic_theta(2, torch.float32)
+    _kept_unit_planes.cache_clear()
+    if not is_first:
+        affine_grid(theta, (28, 28), True)
+    use(theta)
+    leaf = theta.clone().requires_grad_()
+    grid = affine_grid(leaf, (28, 28), True)
+    torch.testing.assert_close(grid, F.affine_grid(theta, [2, 1, 28, 28], align_corners=True))
+    grid.sum().backward()
+    assert leaf.grad.isfinite().all()
+
+
+def test_an_exported_network_gives_the_networks_numbers():
+    network = build_network(compose(["model=stn", "init=torch-default"])).eval()
+    inputs = torch.rand(3, 1, 28, 28)
+    exported = torch.export.export(network, (inputs,)).module()
+    with torch.no_grad():
+        torch.testing.assert_close(exported(inputs), network(inputs))

@@ -14,6 +14,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from stnlab import extensions
 from stnlab.config import commandline
 from stnlab.config.composition import (
     CONF_DIR,
@@ -48,10 +49,11 @@ Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 Every other key is set as KEY=VALUE, for example seed=1, dataset.val_size=0, optimizer.lr=0.0005,
 num_threads=2, distortion.backend=pil, overwrite=true.
 
+  --with FILE         parts of your own, from a Python file or a module: docs/extending.md
+  --config-dir DIR    a folder with configs of your own, beside conf/; hydra.searchpath=[…]: several
   --cfg job           print the resolved config and stop
   --multirun, -m      run every combination: python train.py -m model=cnn,stn seed=0,1
                       (hydra/sweeper=optuna searches: pip install '.[optuna]')
-  --config-dir        a folder of your own configs, beside conf/; hydra.searchpath=[…] for several
   --shell-completion  shell completion, for example: eval "$(python train.py -sc install=bash)"
   --hydra-help        Hydra's own options
 HYDRA_FULL_ERROR=1 in the environment shows stack traces.
@@ -82,6 +84,8 @@ Engines (Hydra's launchers; the same numbers on each):
   hydra/launcher=joblib           processes on this machine, one a core (hydra.launcher.n_jobs=…)
   hydra/launcher=submitit_slurm   Slurm (hydra.launcher.partition=…; pip install '.[slurm]')
   hydra/launcher=ray              Ray (pip install '.[ray]')
+
+Parts and configs of your own: --with FILE --config-dir DIR (docs/extending.md)
 
 Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 {groups}
@@ -210,7 +214,7 @@ def _main(
             raise _Ended(error) from error
 
     try:
-        args = commandline.read(sys.argv[1:])
+        args = commandline.read(extensions.take_from(sys.argv[1:]))
         if args.help:
             leaving_out = "study" if config_name == "train" else None
             groups = _describe_groups(commandline.folders(args), leaving_out)

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from stnlab.config import differing_keys, identity
+from stnlab.config import differing_keys, identity, with_defaults
 from stnlab.errors import UserError
 from stnlab.files import locked, read_yaml, unwritable, write_atomically
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
+_DATA = "data."
+_SHOWN_DIGITS = 12  # of a checksum of 64, in a message
 _CHECKSUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
@@ -39,7 +41,13 @@ class BusyError(UserError):
     """Another process works in the folder."""
 
 
+class ReadOnlyError(UserError):
+    """Nothing can be written where the folder is."""
+
+
 Difference = tuple[str, Any, Any]
+# What the checksums of the data would be of a run now; asked only where there is one to compare.
+Checksums = Callable[[], dict[str, str]]
 
 
 class RunFolder:
@@ -68,7 +76,7 @@ class RunFolder:
 
         Raises:
             BusyError: another process is in it.
-            UserError: the lock cannot be written.
+            ReadOnlyError: the lock cannot be written.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -79,7 +87,7 @@ class RunFolder:
                     "run another place with name=… ."
                 ) from error
             except OSError as error:
-                raise unwritable(self.path, error) from error
+                raise ReadOnlyError(str(unwritable(self.path, error))) from error
             yield
 
     def is_locked(self) -> bool:
@@ -94,15 +102,18 @@ class RunFolder:
         except (Timeout, OSError):
             return True
 
-    def claim(self, plain_config: dict[str, Any], overwrite: bool) -> State:
+    def claim(
+        self, plain_config: dict[str, Any], overwrite: bool, checksums: Checksums = dict
+    ) -> State:
         """Take the folder for a run, or say what stands in it already.
 
-        A folder that holds work of another config is left alone, unless ``overwrite``.
+        A folder that holds work of another config, or on other data, is left alone, unless
+        ``overwrite``.
 
         Raises:
             UserError: the folder holds another run, is unreadable, or cannot be written.
         """
-        state, differences = self.look(plain_config)
+        state, differences = self.look(plain_config, checksums)
         if state is State.complete:
             return state
         if state is State.other_config and not overwrite:
@@ -111,20 +122,39 @@ class RunFolder:
             if state is State.other_config:
                 shutil.rmtree(self.path)
                 state = State.fresh
-            self.path.mkdir(parents=True, exist_ok=True)
-            self.error.unlink(missing_ok=True)
-            if state is State.fresh:
-                for stale in self.path.glob("events.out.tfevents.*"):
-                    stale.unlink()
-                if self.checkpoints.exists():  # a best one without a last one
-                    shutil.rmtree(self.checkpoints)
-            write_atomically(self.config, yaml.safe_dump(plain_config, sort_keys=False))
+            self._begin(plain_config, state)
         except OSError as error:
             raise unwritable(self.path, error) from error
         return state
 
-    def look(self, plain_config: dict[str, Any]) -> tuple[State, list[Difference]]:
+    def clear(self, plain_config: dict[str, Any]) -> None:
+        """Delete what an interrupted run has left, for one that begins anew.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        try:
+            shutil.rmtree(self.path)
+            self._begin(plain_config, State.fresh)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+
+    def _begin(self, plain_config: dict[str, Any], state: State) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.error.unlink(missing_ok=True)
+        if state is State.fresh:
+            for stale in self.path.glob("events.out.tfevents.*"):
+                stale.unlink()
+            if self.checkpoints.exists():  # a best one without a last one
+                shutil.rmtree(self.checkpoints)
+        write_atomically(self.config, yaml.safe_dump(plain_config, sort_keys=False))
+
+    def look(
+        self, plain_config: dict[str, Any], checksums: Checksums = dict
+    ) -> tuple[State, list[Difference]]:
         """What stands in the folder for a run of that config, and the keys that differ.
+
+        Of a complete run the checksums of its data are compared, too.
 
         Raises:
             UserError: the folder's config is damaged, or a complete run's results.
@@ -133,9 +163,12 @@ class RunFolder:
         if not (is_complete or self.last_checkpoint.exists()):
             return State.fresh, []
         if is_complete:
-            self.read_metrics()
+            metrics = self.read_metrics()
             self.require_undamaged()
-        differences = differing_keys(identity(self._read_config()), identity(plain_config))
+        before = with_defaults(self._read_config(), plain_config)
+        differences = differing_keys(identity(before), identity(plain_config))
+        if is_complete and not differences:
+            differences = differing_data(metrics.get("data"), checksums())
         if differences:
             return State.other_config, differences
         return (State.complete if is_complete else State.interrupted), []
@@ -143,9 +176,13 @@ class RunFolder:
     def holds_another(self, differences: list[Difference]) -> UserError:
         """What to say where a run of another config is in the way."""
         what = "a complete run" if self.metrics.exists() else "an interrupted run"
+        if all(key.startswith(_DATA) for key, *_ in differences):
+            what += " on other data, which dataset.root names,"
+        else:
+            what += " of another config"
         keys = "; ".join(f"{key} was {before}, is now {now}" for key, before, now in differences)
         return UserError(
-            f"{self.path} holds {what} of another config ({keys}). It is left as it is. "
+            f"{self.path} holds {what} ({keys}). It is left as it is. "
             "Either give this run another place with name=…, or delete the other with "
             "overwrite=true."
         )
@@ -218,7 +255,7 @@ class RunFolder:
         for name, wrong in self.damage().items():
             raise UserError(
                 f"{self.path / name} {wrong}: it was damaged or edited after the run. "
-                f"{self._remedy()} Where the change is meant, delete {self.checksums}."
+                f"{self._remedy()} Where the change is meant, move {self.checksums.name} away."
             )
 
     def _read_config(self) -> dict[str, Any]:
@@ -247,6 +284,23 @@ class RunFolder:
 
     def _remedy(self) -> str:
         return f"Move {self.path} away, or give this run another place with name=… ."
+
+
+def differing_data(before: Any, now: Mapping[str, str]) -> list[Difference]:
+    """``(data.<name>, before, now)`` of the checksums that differ; one that only one side knows,
+    as runs of earlier versions do not, is not compared.
+    """
+    if not isinstance(before, dict):
+        return []
+    return [
+        (f"{_DATA}{name}", _shortened(before[name]), _shortened(value))
+        for name, value in now.items()
+        if name in before and before[name] != value
+    ]
+
+
+def _shortened(checksum: object) -> str:
+    return f"{str(checksum)[:_SHOWN_DIGITS]}…"
 
 
 def _sha256(content: bytes) -> str:

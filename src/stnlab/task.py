@@ -7,6 +7,7 @@ steps of the chunk by Lightning's manual optimization.
 """
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -19,8 +20,9 @@ from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
-from stnlab.models import Network
-from stnlab.schema import AdamConfig
+from stnlab.layers.network import Network
+from stnlab.parts import OptimizerPart, SchedulePart
+from stnlab.schedules import Constant
 
 
 class Predictions(NamedTuple):
@@ -53,16 +55,18 @@ class Classification(pl.LightningModule):
         self,
         network: Network,
         spec: DatasetSpec,
-        optimizer: AdamConfig,
+        optimizer: OptimizerPart,
         seed: int,
         *,
-        localization_lr: float | None = None,
+        schedule: SchedulePart | None = None,
+        learning_rates: Mapping[str, float] | None = None,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.localization_lr = localization_lr
+        self.schedule = schedule or Constant()
+        self.learning_rates = dict(learning_rates or {})
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.network = network
@@ -92,25 +96,28 @@ class Classification(pl.LightningModule):
         return batch
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        config = self.optimizer_config
-        return torch.optim.Adam(
-            self._parameter_groups(),
-            lr=config.lr,
-            betas=config.betas,
-            eps=config.eps,
-            weight_decay=config.weight_decay,
-            amsgrad=config.amsgrad,
-            fused=True,
-        )
+        return self.optimizer_config.build(self._parameter_groups())
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """The localization network apart where it has a learning rate of its own."""
-        transformer = self.network.transformer
-        if transformer is None or self.localization_lr is None:
-            return [{"params": list(self.parameters())}]
-        own = list(transformer.parameters())
-        others = [each for each in self.parameters() if all(each is not one for one in own)]
-        return [{"params": others}, {"params": own, "lr": self.localization_lr}]
+        """Those parameters apart that have a learning rate of their own, by their first word."""
+        own = self.learning_rates
+        named = list(self.network.named_parameters())
+        rest = [each for name, each in named if name.split(".")[0] not in own]
+        groups = [
+            {"params": [each for name, each in named if name.split(".")[0] == first], "lr": lr}
+            for first, lr in own.items()
+        ]
+        return [{"params": rest}, *groups]
+
+    def _set_rates(self, optimizer: torch.optim.Optimizer) -> None:
+        """The schedule's rates of the step that comes, computed from its number alone."""
+        if isinstance(self.schedule, Constant):
+            return
+        num_steps = self.num_steps_an_epoch * int(self.trainer.max_epochs or 0)
+        factor = self.schedule.factor(self._step, num_steps)
+        for group in optimizer.param_groups:
+            group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
+        self._step += 1
 
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
@@ -118,6 +125,8 @@ class Classification(pl.LightningModule):
         loader = self.trainer.train_dataloader
         assert isinstance(loader, Chunks)
         loader.batches.epoch = self.current_epoch
+        self.num_steps_an_epoch = len(loader.batches)
+        self._step = self.current_epoch * self.num_steps_an_epoch
         self.epoch_scores = {}
         self._losses = []
         self._collected = {}
@@ -134,6 +143,7 @@ class Classification(pl.LightningModule):
                     _, theta = self.network.predict(inputs)
                 where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + 1}"
                 raise self._diverged(loss.item(), where, theta)
+            self._set_rates(optimizer.optimizer)
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:

@@ -37,7 +37,7 @@ from same_run import KINDS, DifferenceError, check_same_results
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose, folder
-from stnlab.data import distortion
+from stnlab.distortions import Similarity
 from stnlab.folder import RunFolder
 from stnlab.run.recorder import load_checkpoint
 from stnlab.run.run import Run
@@ -168,7 +168,7 @@ def beginning(overrides: list[str]) -> dict[str, Any]:
     """What a run begins with, and the loss of its first step."""
     digests = {"order": hashlib.sha256(), "distortions": hashlib.sha256()}
     torch.randperm = noting(torch.randperm, digests["order"])
-    distortion.draw_thetas = noting(distortion.draw_thetas, digests["distortions"])
+    Similarity.draw = noting(Similarity.draw, digests["distortions"])  # type: ignore[method-assign]
     config = compose([*overrides, "trainer.max_epochs=1", "trainer.limit_train_batches=1"])
     run = Run(config, RunFolder(folder(config)), Console(quiet=True))
     weights = b"".join(each.numpy().tobytes() for each in run.task.state_dict().values())

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stnlab.data import mimic, mimic_episodes, physionet2012, physionet2012_records
-from stnlab.data.mimic_variables import VARIABLES
+from stnlab.data import mimic
+from stnlab.data.mimic import episodes as mimic_episodes
+from stnlab.data.mimic.variables import VARIABLES
+from stnlab.data.physionet2012 import reader as physionet2012
+from stnlab.data.physionet2012 import records as physionet2012_records
 from stnlab.errors import UserError
 
 NAMES = [variable.name for variable in VARIABLES]

@@ -21,7 +21,10 @@ from torchvision.datasets import MNIST
 from stnlab import cli
 from stnlab.config import CONF_DIR, PROJECT_DIR, compose, compose_study
 from stnlab.config.trust import require_plain_study
-from stnlab.data import mimic_cache, mnist, physionet2012_cache, physionet2012_files
+from stnlab.data import mnist
+from stnlab.data.mimic import cache as mimic_cache
+from stnlab.data.physionet2012 import cache as physionet2012_cache
+from stnlab.data.physionet2012 import files as physionet2012_files
 from stnlab.errors import UserError
 from stnlab.report import write_report
 from stnlab.run.recorder import load_checkpoint
@@ -243,7 +246,7 @@ def test_mnist_is_fetched_over_tls_alone(tmp_path, monkeypatch):
 
     monkeypatch.setattr("torchvision.datasets.mnist.download_and_extract_archive", fetch)
     monkeypatch.setattr(MNIST, "mirrors", ["http://plain.example/", *MNIST.mirrors])
-    with pytest.raises(UserError, match=r"ubyte is damaged: SHA-256 of the unpacked file"):
+    with pytest.raises(UserError, match=r"ubyte is not MNIST's, or cut off: 14 of"):
         mnist.load(str(tmp_path / "mnist"))
     assert asked
     assert all(url.startswith("https://") for url in asked)
@@ -354,3 +357,23 @@ def test_a_report_shows_hostile_words_as_text(tmp_path, hostile):
     assert page.acting == []
     shown = "".join(each if each.isprintable() else "\ufffd" for each in hostile)
     assert page.text.count(shown) >= 5
+
+
+# -- Advice --------------------------------------------------------------------------------------
+
+
+def test_no_message_advises_to_delete_what_may_be_the_users():
+    """The one that does so speaks of overwrite=true, by which a user says it."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Raise | ast.Return) or _is_an_error(node):
+                said = " ".join(
+                    part.value
+                    for part in ast.walk(node)
+                    if isinstance(part, ast.Constant) and isinstance(part.value, str)
+                )
+                assert "overwrite=true" in said or not re.search(r"(?i)\bdelete\b", said), said
+
+
+def _is_an_error(node):
+    return isinstance(node, ast.Call) and getattr(node.func, "id", "").endswith("Error")

@@ -2,7 +2,6 @@
 
 from stnlab.config.composition import (
     CONF_DIR,
-    PROJECT_DIR,
     compose,
     compose_study,
     from_hydra,
@@ -16,7 +15,9 @@ from stnlab.config.identity import (
     folder,
     identity,
     to_plain,
+    with_defaults,
 )
+from stnlab.data.places import PROJECT_DIR
 from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
 __all__ = [
@@ -36,4 +37,5 @@ __all__ = [
     "identity",
     "sweep_from_hydra",
     "to_plain",
+    "with_defaults",
 ]

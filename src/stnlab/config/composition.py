@@ -19,13 +19,13 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from stnlab import schema
+from stnlab import extensions, schema
 from stnlab.config import source
 from stnlab.config.text import keep_text
 from stnlab.config.validation import validate, validate_sweep
+from stnlab.data.places import PROJECT_DIR
 from stnlab.errors import UserError, did_you_mean
 
-PROJECT_DIR = Path(__file__).resolve().parents[3]
 CONF_DIR = PROJECT_DIR / "conf"
 
 # Hydra 1.3 asks which version's behaviour is meant; 1.4 has one, and warns where it is asked for.
@@ -82,6 +82,7 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
     Raises:
         UserError: for an unknown key, a missing value, or a rule that is broken.
     """
+    extensions.load()  # a worker of a sweep is told by the environment
     config = _typed(composed)
     assert isinstance(config, schema.ExperimentConfig)
     validate(config)

@@ -7,35 +7,49 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from stnlab.schema import ExperimentConfig, StnConfig
+from stnlab import extensions, parts
+from stnlab.schema import ExperimentConfig, TrainerConfig
 
-# Keys that say where a run happens, not what it is.
-CIRCUMSTANCES = (
+# Keys that say where a run happens, not what it is; parts say theirs.
+_CIRCUMSTANCES = {
     "name",
     "cell",
     "output_dir",
     "overwrite",
-    "dataset.root",
-    "dataset.download",
-    "dataset.shown_variable",
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
-)
+}
 
 NOT_APPLICABLE = "NA"
+# What only a model with a transformer has.
+_OF_TRANSFORMERS = ("warp", "init", "padding")
+# What runs of before a group existed have had of it.
+_BEFORE = {"warp": ("affine", "time-affine"), "schedule": ("none",)}
 
 
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The resolved config as plain containers, enums by name.
 
-    ``init`` and ``padding`` are "NA" for a model without a transformer.
+    ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer. ``parts`` says by
+    which part each group is read, ``extensions`` the checksums of the user's modules that it takes.
     """
     plain = _plain(dataclasses.asdict(config))
     assert isinstance(plain, dict)
-    if not isinstance(config.model, StnConfig):
-        plain["init"] = plain["padding"] = NOT_APPLICABLE
-    return plain
+    if not config.model.has_transformer:
+        plain |= dict.fromkeys(_OF_TRANSFORMERS, NOT_APPLICABLE)
+    kinds = {
+        group: parts.kind_of(getattr(config, group))[1]
+        for group in parts.GROUPS
+        if plain[group] != NOT_APPLICABLE
+    }
+    used = {type(getattr(config, group)).__module__ for group in kinds} | parts.callback_modules()
+    own = {
+        each.module: each.sha256
+        for each in extensions.loaded()
+        if any(f"{module}.".startswith(f"{each.module}.") for module in used)
+    }
+    return {**plain, "parts": kinds, **({"extensions": own} if own else {})}
 
 
 def _plain(value: Any) -> Any:
@@ -61,7 +75,69 @@ def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def identity(plain: dict[str, Any]) -> dict[str, Any]:
     """The keys of :func:`to_plain` that decide a run's numbers, flat."""
-    return {key: value for key, value in flatten(plain).items() if key not in CIRCUMSTANCES}
+    left_out = circumstances()
+    return {key: value for key, value in flatten(plain).items() if key not in left_out}
+
+
+def circumstances() -> set[str]:
+    """The keys that say where a run happens, not what it is."""
+    return _CIRCUMSTANCES | parts.circumstances()
+
+
+def with_defaults(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The plain config of an earlier run, with the keys that did not exist then at their defaults.
+
+    Args:
+        before: of the earlier run, as it lies in its folder.
+        now: of a run that it is compared with; its parts say which keys there are.
+    """
+    kinds = now.get("parts", {})
+    added = {key: value for key, value in flatten(now).items() if key not in flatten(before)}
+    completed = dict(before)
+    for key, value in added.items():
+        group, _, rest = key.partition(".")
+        is_new = group == "parts" or (group in _BEFORE and group not in before)
+        if is_new:
+            known = (
+                group == "parts" or now[group] == NOT_APPLICABLE or kinds[group] in _BEFORE[group]
+            )
+            default = value if known else _MISSING
+        elif group in kinds and isinstance(before.get(group), dict):
+            default = _default(parts.offered(group)[kinds[group]], rest)
+        elif group == "trainer":
+            default = _default(TrainerConfig, rest)
+        else:
+            default = _default(ExperimentConfig, key)
+        if default is not _MISSING:
+            _set(completed, key, default)
+    return completed
+
+
+_MISSING = object()
+
+
+def _default(kind: type[Any], key: str) -> Any:
+    """The default of a dataclass's key, plain; ``_MISSING`` where it has none."""
+    first, _, rest = key.partition(".")
+    field = {each.name: each for each in dataclasses.fields(kind)}.get(first)
+    if field is None:
+        return _MISSING
+    value = field.default
+    if field.default_factory is not dataclasses.MISSING:
+        value = field.default_factory()
+    if rest:
+        return _default(type(value), rest) if dataclasses.is_dataclass(value) else _MISSING
+    if value in (dataclasses.MISSING, "???"):
+        return _MISSING
+    return _plain(value)
+
+
+def _set(plain: dict[str, Any], key: str, value: Any) -> None:
+    *groups, last = key.split(".")
+    for group in groups:
+        plain[group] = dict(plain.get(group) or {})
+        plain = plain[group]
+    plain[last] = value
 
 
 def differing_keys(one: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -81,21 +157,27 @@ def dataset_label(plain: dict[str, Any]) -> str:
 
 def transformer_start(config: ExperimentConfig) -> tuple[str, str]:
     """The names of init and padding, "NA" for a model without a transformer."""
-    if not isinstance(config.model, StnConfig):
+    if not config.model.has_transformer:
         return NOT_APPLICABLE, NOT_APPLICABLE
-    return config.init.name, config.padding.mode.name
+    return config.init.name, config.padding.label
 
 
 def cell(config: ExperimentConfig) -> str:
-    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``."""
+    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``.
+
+    A warp is named where it is not the affine one: ``stn-rotation-identity-zeros``.
+    """
     if config.cell is not None:
         return config.cell
-    start = [each for each in transformer_start(config) if each != NOT_APPLICABLE]
-    return "-".join([config.model.name, *start])
+    words = [config.model.name]
+    if config.model.has_transformer:
+        warp = [] if config.warp.name in _BEFORE["warp"] else [config.warp.name]
+        words += [*warp, *transformer_start(config)]
+    return "-".join(words)
 
 
 # Of the keys that a folder's path tells, and of those that say what to do with it.
-_TOLD = ("model", "init", "padding", "seed", "name", "cell", "output_dir", "overwrite")
+_TOLD = ("model", "warp", "init", "padding", "seed", "name", "cell", "output_dir", "overwrite")
 _MAX_CELL = 200  # bytes of a name, as a folder may have
 _NUM_READABLE = 80  # characters of a longer one
 

@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep
 from hydra.errors import HydraException
 
+from stnlab import extensions
 from stnlab.schema import SweepConfig
 
 _OVERRIDE = re.compile(r"(\+{0,2})([\w./-]+)=(.*)", re.DOTALL)
@@ -22,15 +23,22 @@ _OVERRIDE = re.compile(r"(\+{0,2})([\w./-]+)=(.*)", re.DOTALL)
 _ELEMENT = re.compile(r"""(?:'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\\.|[^,'"\\])+""", re.DOTALL)
 
 
-@cache
 def text_keys() -> frozenset[str]:
     """The keys, with points, that take text; config groups too, whose options are names."""
+    return _known_text_keys(len(extensions.loaded()))
+
+
+@cache
+def _known_text_keys(_: int) -> frozenset[str]:
     return frozenset(_text_keys(SweepConfig, ""))
 
 
 def _text_keys(config: Any, prefix: str) -> Iterator[str]:
     for each in (config, *_subclasses(config)):
-        hints = typing.get_type_hints(each)
+        try:
+            hints = typing.get_type_hints(each)
+        except NameError:  # a user's part, with names for type checkers alone
+            hints = {field.name: field.type for field in fields(each)}
         for field in fields(each):
             kinds = [hints[field.name], *typing.get_args(hints[field.name])]
             key = f"{prefix}{field.name}"

@@ -31,7 +31,8 @@ class BatchSource(ABC):
     ) -> None:
         """``order_key`` None keeps the examples' own order (validation and test).
 
-        ``limit`` is a number of batches (int) or a share of them (float), as in Lightning.
+        ``limit`` is a number of batches (int) or a share of them (float), as in Lightning, but
+        there is at least one.
         ``batches_a_chunk`` is how many batches are made in one go.
         """
         self.num_examples = num_examples
@@ -46,6 +47,23 @@ class BatchSource(ABC):
     def _maker(self) -> Callable[[Tensor], Batch]:
         """What makes this epoch's inputs and targets of the examples (N,) it is given."""
 
+    @property
+    @abstractmethod
+    def targets(self) -> Tensor:
+        """The target of each example, (N,) int64, in the examples' own order."""
+
+    @property
+    def num_seen(self) -> int:
+        """How many examples an epoch shows."""
+        return min(self.num_examples, len(self) * self.batch_size)
+
+    def order(self) -> Tensor:
+        """The examples (N,) in this epoch's order; the first :attr:`num_seen` are shown."""
+        if self.order_key is None:
+            return torch.arange(self.num_examples, device=self.device)
+        rng = generator(Stream.order, *self.order_key, self.epoch)
+        return torch.randperm(self.num_examples, generator=rng).to(self.device)
+
     def __len__(self) -> int:
         num_batches = math.ceil(self.num_examples / self.batch_size)
         if isinstance(self.limit, int):
@@ -58,13 +76,8 @@ class BatchSource(ABC):
 
     def chunks(self) -> Iterator[list[Batch]]:
         """The same batches, in lists of those that are made in one go."""
-        if self.order_key is None:
-            order = torch.arange(self.num_examples, device=self.device)
-        else:
-            rng = generator(Stream.order, *self.order_key, self.epoch)
-            order = torch.randperm(self.num_examples, generator=rng).to(self.device)
+        order, end = self.order(), self.num_seen
         make = self._maker()
-        end = min(self.num_examples, len(self) * self.batch_size)
         at_a_time = self.batches_a_chunk * self.batch_size
         for start in range(0, end, at_a_time):
             inputs, targets = make(order[start : min(start + at_a_time, end)])

@@ -75,6 +75,26 @@ def load(root: str | None = None) -> Digits:
     )
 
 
+def checksum(folder: Path) -> str:
+    """:attr:`Digits.sha256` of the four files in a folder, whatever they hold.
+
+    Raises:
+        OSError, ValueError, EOFError, zlib.error: one is missing or cannot be unpacked.
+    """
+    digest = hashlib.sha256()
+    for name, (size, _) in _FILES.items():
+        path = _find(folder, name)
+        if path is None:
+            raise FileNotFoundError(name)
+        digest.update(_unpacked(path, size + 1))
+    return digest.hexdigest()
+
+
+def _unpacked(path: Path, at_most: int) -> bytes:
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        return file.read(at_most)  # and no more, whatever it may unpack to
+
+
 def _find(folder: Path, name: str) -> Path | None:
     candidates = [
         place / file
@@ -115,22 +135,25 @@ def _read_checked(folder: Path, name: str, size: int, sha256: str) -> bytes:
     if path is None:
         raise UserError(f"dataset.root: {folder} has no {name} after the download.")
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            data = file.read(size + 1)  # and no more, whatever it may unpack to
+        data = _unpacked(path, size + 1)
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _damaged(path, str(error)) from error
+        raise _refused(path, f"cannot be read: {error}") from error
     if len(data) > size:
-        raise _damaged(path, f"the unpacked file has more than {size:,} bytes")
+        raise _refused(path, f"is not MNIST's: unpacked it has more than {size:,} bytes")
+    if len(data) < size:
+        raise _refused(path, f"is not MNIST's, or cut off: {len(data):,} of {size:,} bytes")
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise _damaged(path, f"SHA-256 of the unpacked file is {found}, not {sha256}")
+        raise _refused(path, f"is not MNIST's: unpacked its SHA-256 is {found}, not {sha256}")
     return data
 
 
-def _damaged(path: Path, reason: str) -> UserError:
+def _refused(path: Path, reason: str) -> UserError:
+    """Other data has files of these names, too, as Fashion-MNIST and KMNIST: it is the user's."""
     return UserError(
-        f"{path} is damaged: {reason}. Delete it and run again to download it anew, or leave "
-        "dataset.root out to use the files that the project ships."
+        f"dataset.root: {path} {reason}. It is left as it is. Leave dataset.root out to use the "
+        "four files that the project ships, or name a folder that holds them, or one that lacks "
+        "this file, which is downloaded then."
     )
 
 

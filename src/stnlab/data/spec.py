@@ -1,19 +1,13 @@
 """What a dataset tells the rest of the house about itself: shape, classes, kind of task.
 
-Models, losses and metrics ask here; no other file repeats these numbers. Needs neither torch nor
-the data.
+Models, losses, metrics, figures and reports ask here; no other file repeats these numbers. Needs
+neither torch nor the data.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from enum import Enum
-
-from stnlab.data.mimic_variables import COLUMNS as MIMIC_COLUMNS
-from stnlab.data.mimic_variables import NUM_HOURS
-from stnlab.data.physionet2012_variables import COLUMNS as PHYSIONET2012_COLUMNS
-from stnlab.schema import DatasetConfig, DigitsConfig, Layout, MimicConfig
-
-DIGIT_SIZE = 28  # pixels; MNIST
-NUM_DIGITS = 10
+from typing import Any
 
 
 class Task(Enum):
@@ -25,55 +19,80 @@ class Task(Enum):
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Shape and task of one dataset; ``size`` is (height, width), or (hours,) of a series."""
+    """Shape and task of one dataset.
+
+    ``size`` is (height, width) in pixels, or (steps,) of a series; ``channels`` are those of an
+    input. ``examples`` is the plural of what one example is called in figures and reports.
+    """
 
     task: Task
     channels: int
     size: tuple[int, ...]
     num_classes: int
+    examples: str = "examples"
+
+    @property
+    def is_series(self) -> bool:
+        """Whether the inputs have one axis, time."""
+        return len(self.size) == 1
+
+    def to_plain(self) -> dict[str, Any]:
+        """Plain containers, for a run's folder."""
+        plain = {key: _plain(value) for key, value in asdict(self).items()}
+        return {"kind": "series" if self.is_series else "images", **plain}
 
 
 @dataclass(frozen=True)
 class ImageSpec(DatasetSpec):
-    """Images of one digit or several.
+    """Images of one object or several.
 
-    ``object_size`` is the (height, width) of one digit, ``num_objects`` how many there are.
+    ``object_size`` is the (height, width) of one object in pixels, ``num_objects`` how many there
+    are in an image; objects lie on channels of their own, or side by side. ``classes`` names the
+    classes where they have names of their own.
     """
 
     size: tuple[int, int]
-    num_objects: int
-    object_size: tuple[int, int]
+    num_objects: int = 1
+    object_size: tuple[int, int] = (0, 0)
+    classes: tuple[str, ...] = ()
+    examples: str = "images"
+
+    def __post_init__(self) -> None:
+        if self.object_size == (0, 0):
+            object.__setattr__(self, "object_size", self.size)
+
+    @property
+    def objects_have_channels(self) -> bool:
+        """Whether each of several objects lies on channels of its own."""
+        return self.num_objects > 1 and self.object_size == self.size
 
 
 @dataclass(frozen=True)
 class SeriesSpec(DatasetSpec):
-    """Series of so many hours; ``columns`` names their channels."""
+    """Series of so many steps; ``columns`` names their channels, ``unit`` a step's length.
+
+    A column ``mask->x`` says where column ``x`` was measured.
+    """
 
     size: tuple[int]
-    columns: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    unit: str = "hours"
+    examples: str = "series"
 
 
-_DIGIT = (DIGIT_SIZE, DIGIT_SIZE)
-_NUM_SUMS = 2 * (NUM_DIGITS - 1) + 1
-
-DIGIT_SPECS = {
-    Layout.single: ImageSpec(
-        Task.multiclass, 1, _DIGIT, NUM_DIGITS, num_objects=1, object_size=_DIGIT
-    ),
-    Layout.two_channel: ImageSpec(
-        Task.multiclass, 2, _DIGIT, _NUM_SUMS, num_objects=2, object_size=_DIGIT
-    ),
-    Layout.same_image: ImageSpec(
-        *(Task.multiclass, 1, (DIGIT_SIZE, 2 * DIGIT_SIZE), _NUM_SUMS),
-        num_objects=2,
-        object_size=_DIGIT,
-    ),
-}
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    return list(value) if isinstance(value, tuple) else value
 
 
-def dataset_spec(config: DatasetConfig) -> DatasetSpec:
-    """The spec of a configured dataset."""
-    if isinstance(config, DigitsConfig):
-        return DIGIT_SPECS[config.layout]
-    columns = MIMIC_COLUMNS if isinstance(config, MimicConfig) else PHYSIONET2012_COLUMNS
-    return SeriesSpec(Task.binary, len(columns), (NUM_HOURS,), num_classes=2, columns=columns)
+def spec_from_plain(plain: Mapping[str, Any]) -> DatasetSpec:
+    """The inverse of :meth:`DatasetSpec.to_plain`."""
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in plain.items()
+        if key != "kind"
+    }
+    values["task"] = Task[values["task"]]
+    return (SeriesSpec if plain["kind"] == "series" else ImageSpec)(**values)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from stnlab.evaluation.scores import Scores
-from stnlab.warp.affine import determinant, share_outside
+from stnlab.parts import ImageWarp
 
 # In accuracy above the majority class: far above noise (n is 10,000 or more), far below any network
 # that has learned.
@@ -33,42 +33,53 @@ class View(NamedTuple):
 
 
 def views(
-    theta: Tensor, image_size: tuple[int, int], view_size: tuple[int, int], align_corners: bool
+    warp: ImageWarp,
+    theta: Tensor,
+    image_size: tuple[int, int],
+    view_size: tuple[int, int],
+    align_corners: bool,
 ) -> list[View]:
     """Sum up the thetas of a test set, a :class:`View` for each of the transformer's.
 
     Args:
-        theta: (N, V, 2, 3).
+        warp: the family that the thetas are of.
+        theta: (N, V, parameters).
         image_size: (height, width) of an image, in pixels.
         view_size: (height, width) of a view, in pixels.
         align_corners: as the transformer has it.
     """
-    (height, width), (view_height, view_width) = image_size, view_size
-    pixels = height * width / (view_height * view_width)
     return [
         View(
-            share_outside(each, view_size, align_corners).mean().item(),
-            pixels * determinant(each).abs().median().item(),
+            warp.share_outside(each, view_size, align_corners).mean().item(),
+            warp.area(each, image_size, view_size).median().item(),
         )
         for each in theta.unbind(dim=1)
     ]
 
 
-def collapse_reason(clean: Scores, targets: Tensor, seen: list[View]) -> str | None:
-    """Why a network trained on digits counts as collapsed, or None.
+def _near_majority(test: Scores, targets: Tensor, what: str) -> list[str]:
+    """What to say of an accuracy that naming one class would reach."""
+    majority = torch.bincount(targets).max().item() / len(targets)
+    if test["accuracy"] >= majority + CHANCE_MARGIN:
+        return []
+    return [
+        f"accuracy on {what} is {test['accuracy']:.1%}, near the {majority:.1%} of always naming "
+        "the most frequent class"
+    ]
+
+
+def collapse_reason(
+    clean: Scores, targets: Tensor, seen: list[View], examples: str = "digits"
+) -> str | None:
+    """Why a network trained on images counts as collapsed, or None.
 
     Args:
         clean: scores on the undistorted test set.
         targets: (N,) of that test set.
         seen: the transformer's views of that test set; empty for a network without one.
+        examples: what the images are called.
     """
-    reasons = []
-    majority = torch.bincount(targets).max().item() / len(targets)
-    if clean["accuracy"] < majority + CHANCE_MARGIN:
-        reasons.append(
-            f"accuracy on clean test digits is {clean['accuracy']:.1%}, near the "
-            f"{majority:.1%} of always naming the most frequent class"
-        )
+    reasons = _near_majority(clean, targets, f"clean test {examples}")
     for number, view in enumerate(seen):
         if view.share_outside > MAX_SHARE_OUTSIDE:
             reasons.append(f"{view.share_outside:.0%} of view {number}'s grid is off the image")
@@ -96,10 +107,10 @@ class TimeView(NamedTuple):
     tempo: float
 
 
-def time_collapse_reason(test: Scores, view: TimeView | None) -> str | None:
+def time_collapse_reason(test: Scores, targets: Tensor, view: TimeView | None) -> str | None:
     """Why a network on series counts as collapsed, or None; ``view`` None without transformer."""
-    reasons = []
-    if test["auroc"] < 0.5 + CHANCE_MARGIN:
+    reasons = _near_majority(test, targets, "the test set") if "accuracy" in test else []
+    if test.get("auroc", 1.0) < 0.5 + CHANCE_MARGIN:
         reasons.append(f"AUROC on the test set is {test['auroc']:.3f}, near the 0.5 of a coin")
     if view is not None:
         if view.share_outside > MAX_SHARE_OUTSIDE:

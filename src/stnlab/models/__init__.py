@@ -1,5 +1,1 @@
-"""The networks: localization, transformer and classifier, and how they compose."""
-
-from stnlab.models.network import Network, Transformer, build_network
-
-__all__ = ["Network", "Transformer", "build_network"]
+"""The networks that a config can choose: a file each, assembled from :mod:`stnlab.layers`."""

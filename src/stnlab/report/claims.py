@@ -6,7 +6,7 @@ from statistics import fmean
 
 import numpy as np
 
-from stnlab.data.mimic import patient_of
+from stnlab.data.mimic.reader import patient_of
 from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published

@@ -28,6 +28,8 @@ Predictions = tuple[Integers, Floats]
 _CHARACTERS_AN_INCH = 11  # of a title
 _MAX_TITLE_LINES = 6
 _NAME_LENGTH = 40
+_SYMBOLS = {"theta22": "θ₂₂", "theta23": "θ₂₃"}
+_SHIFTS = ("theta23", "offset")
 _IDENTITY = (1.0, 0.0)
 _CURVE_POINTS = np.linspace(0, 1, 401)
 
@@ -45,7 +47,7 @@ def warped_series(
     hours: Floats,
     before: Floats,
     after: Floats,
-    thetas: Floats,
+    thetas: Mapping[str, Floats],
     names: Sequence[str],
     unit: str,
 ) -> Figure:
@@ -56,16 +58,19 @@ def warped_series(
         hours: (T,) since admission.
         before: (n, T), a panel for each; n is three in SEED.
         after: (n, T), what the network reads.
-        thetas: (n, 2) or (n, 4), theta22, theta23 and, if learned, slope and offset of the values.
+        thetas: what was learned, by name: (n,) each.
         names: (n,) of the patients.
         unit: the vertical axis' label: variable and unit.
     """
     figure = _figure(3.4 * max(len(before), 2), 3.6, title)
     panels = figure.subplots(1, len(before), sharey=True, squeeze=False)[0]
-    for axes, name, theta, raw, warped in zip(panels, names, thetas, before, after, strict=True):
+    for place, (axes, name, raw, warped) in enumerate(
+        zip(panels, names, before, after, strict=True)
+    ):
         axes.plot(hours, raw, color=COLOURS[0], marker="o", markersize=2.5, linewidth=1)
         axes.plot(hours, warped, color=COLOURS[1], linestyle="--", linewidth=1.6)
-        axes.set_title(f"{_name(name)}\n{_theta_text(theta)}", fontsize=9)
+        learned = _theta_text({each: float(of[place]) for each, of in thetas.items()})
+        axes.set_title(f"{_name(name)}\n{learned}", fontsize=9)
         _hour_axis(axes, hours)
     panels[0].set_ylabel(_name(unit), fontsize=9)
     _legend(
@@ -79,11 +84,15 @@ def warped_series(
     return figure
 
 
-def _theta_text(theta: Floats) -> str:
-    text = f"θ₂₂ = {theta[0]:.2f}, θ₂₃ = {theta[1]:+.2f}"
-    if len(theta) > 2:
-        text += f"\nslope {theta[2]:.2f}, offset {theta[3]:+.2f}"
-    return text.replace("-", "−")
+def _theta_text(theta: Mapping[str, float]) -> str:
+    """Parameters two to a line, shifts with their sign."""
+    words = [
+        f"{_SYMBOLS.get(name, name)}{' = ' if name in _SYMBOLS else ' '}"
+        + (f"{value:+.2f}" if name in _SHIFTS else f"{value:.2f}")
+        for name, value in theta.items()
+    ]
+    lines = [", ".join(words[start : start + 2]) for start in range(0, len(words), 2)]
+    return "\n".join(lines).replace("-", "−")
 
 
 def draw_theta_scatter(

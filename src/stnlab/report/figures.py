@@ -18,8 +18,8 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
     Args:
         path: the PNG to write.
         title: says which distortion the inputs had.
-        inputs: (N, C, H, W), normalised.
-        views: (N, V, C', h, w), normalised.
+        inputs: (N, C, H, W), in [0, 1].
+        views: (N, V, C', h, w), in [0, 1].
     """
     panel = warp_panel(inputs, views, _EXAMPLES_A_ROW).numpy()
     width = 8.0

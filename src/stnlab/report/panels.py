@@ -3,21 +3,23 @@
 import torch
 from torch import Tensor
 
-from stnlab.data import mnist
-
 _GAP = 2  # pixels between examples
+_NUM_COLOURS = 3
 
 
 def warp_panel(inputs: Tensor, views: Tensor, examples_a_row: int) -> Tensor:
     """Each example's input above its views, in rows of ``examples_a_row`` examples.
 
     Args:
-        inputs: (N, C, H, W), normalised; channels are shown side by side.
-        views: (N, V, C', h, w), normalised; views and their channels are shown side by side.
+        inputs: (N, C, H, W), in [0, 1]; three channels are colours, others lie side by side.
+        views: (N, V, C', h, w), in [0, 1]; views lie side by side, and their channels likewise.
 
     Returns:
-        (height, width) in [0, 1], white between examples.
+        (height, width), or (height, width, 3) of colours, in [0, 1], white between examples.
     """
+    if inputs.shape[1] == _NUM_COLOURS and views.shape[2] == _NUM_COLOURS:
+        colours = zip(inputs.unsqueeze(2).unbind(1), views.unsqueeze(3).unbind(2), strict=True)
+        return torch.stack([warp_panel(*each, examples_a_row) for each in colours], dim=2)
     rows = [
         _row(*row)
         for row in zip(
@@ -43,9 +45,8 @@ def _row(inputs: Tensor, views: Tensor) -> Tensor:
 
 
 def _side_by_side(images: Tensor) -> Tensor:
-    """(N, C, H, W) normalised to (N, H, C * W) in [0, 1]."""
-    pixels = (images * mnist.STD + mnist.MEAN).clamp(0, 1)
-    return torch.cat(pixels.unbind(dim=1), dim=2)
+    """(N, C, H, W) to (N, H, C * W)."""
+    return torch.cat(images.unbind(dim=1), dim=2)
 
 
 def _centred(images: Tensor, width: int) -> Tensor:

@@ -241,7 +241,7 @@ def _read_plan(folder: Path) -> dict[str, Any] | None:
         reason = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path} cannot be read ({reason}). Run the sweep's command again to have it written "
-            "anew, or delete it to report whatever runs are found."
+            "anew, or move it away to report whatever runs are found."
         ) from error
     assert isinstance(plan, dict)
     return plan

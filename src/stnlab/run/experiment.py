@@ -9,8 +9,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.batches import BatchSource
+from stnlab.data.spec import DatasetSpec
 from stnlab.folder import RunFolder
-from stnlab.models import Network, Transformer
+from stnlab.layers.network import Network
+from stnlab.layers.transformer import Transformer
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
 
@@ -22,6 +24,8 @@ class Experiment(ABC):
 
     # Test batches are larger than training's: nothing is learned from them, only their size costs.
     TEST_BATCH_SIZE = 250
+
+    spec: DatasetSpec
 
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         self.config = config
@@ -36,6 +40,11 @@ class Experiment(ABC):
     @abstractmethod
     def data(self) -> dict[str, Any]:
         """What ``metrics.json`` says of the data: name, sha256, and more."""
+
+    @property
+    @abstractmethod
+    def preprocessing(self) -> dict[str, Any]:
+        """What inputs of one's own must go through before the network reads them, plain."""
 
     @abstractmethod
     def place_on(self, device: torch.device) -> None:
@@ -76,6 +85,21 @@ class Experiment(ABC):
         predict: Predict,
     ) -> None:
         """Figures and tables of the run: of the last epoch's network, and the best's."""
+
+    def limited_val_batches(self) -> BatchSource:
+        """As many of :meth:`val_batches` as ``trainer.limit_val_batches`` says, at least one."""
+        batches = self.val_batches()
+        batches.limit = self.config.trainer.limit_val_batches
+        return batches
+
+    def limited_test_batches(
+        self, batches: Sequence[BatchSource] | None = None
+    ) -> list[BatchSource]:
+        """The same of some that are tested on, :meth:`test_batches` or others."""
+        limited = list(self.test_batches() if batches is None else batches)
+        for each in limited:
+            each.limit = self.config.trainer.limit_test_batches
+        return limited
 
     def title(self) -> str:
         """What a figure is of."""

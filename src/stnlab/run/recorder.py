@@ -5,6 +5,7 @@ import io
 import logging
 import time
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +32,14 @@ class Recorder(Checkpoint):
     gives the same numbers as never having stopped.
     """
 
-    def __init__(self, folder: RunFolder, measure: str) -> None:
-        """``measure`` is the validation score that tells which epoch is best; higher is better."""
+    def __init__(self, folder: RunFolder, measure: str, data: Mapping[str, Any]) -> None:
+        """``measure`` is the validation score that tells which epoch is best; higher is better.
+
+        ``data`` is what ``metrics.json`` will say of the data; its checksums are kept with a
+        checkpoint.
+        """
         self.folder = folder
+        self.data = {name: value for name, value in data.items() if name.endswith("sha256")}
         self.measure = measure
         self.history: list[Row] = []
         self._epoch_began = 0.0
@@ -61,7 +67,16 @@ class Recorder(Checkpoint):
         write_atomically(self.folder.history, _as_csv(self.history))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history}
+        return {"history": self.history, "data": self.data}
+
+    def data_before(self) -> dict[str, Any]:
+        """The checksums of the data that the run went through before it was interrupted.
+
+        Raises:
+            UserError: both checkpoints are damaged.
+        """
+        found = self._newest_whole_checkpoint()["callbacks"].get(self.state_key)
+        return found.get("data", {}) if isinstance(found, dict) else {}
 
     def resume(self, trainer: pl.Trainer, task: Classification) -> None:
         """Put ``task`` and ``trainer`` where the last checkpoint left them.
@@ -162,7 +177,8 @@ def _require_intact(path: Path) -> None:
 
 def _damaged(path: Path, reason: str) -> UserError:
     return UserError(
-        f"{path} is damaged ({reason}). Delete {path.parent} to start this run from its beginning."
+        f"{path} is damaged ({reason}). Move {path.parent} away to start this run from its "
+        "beginning."
     )
 
 

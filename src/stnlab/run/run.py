@@ -24,25 +24,24 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 )
 
 from stnlab import config as configs
+from stnlab import parts
 from stnlab.config import ExperimentConfig
-from stnlab.config.identity import transformer_start
+from stnlab.config.identity import flatten, transformer_start
 from stnlab.data.batches import BatchSource, Chunks
-from stnlab.data.spec import dataset_spec
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
-from stnlab.folder import RunFolder, State
-from stnlab.models import build_network
-from stnlab.run.clinical import ClinicalExperiment
-from stnlab.run.digits import DigitExperiment
+from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
+from stnlab.layers.network import build_network
 from stnlab.run.environment import environment
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
+from stnlab.run.soundness import require_usable
 from stnlab.run.tensorboard import TensorBoardReport
-from stnlab.schema import DigitsConfig, StnConfig
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
+_SHOWN_SCORES = ("accuracy", "auroc", "auprc")  # of metrics.json, by TensorBoard
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
@@ -68,9 +67,16 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
         StoppedError: on Ctrl-C or SIGTERM.
     """
     folder = RunFolder(configs.folder(config))
-    plain = configs.to_plain(config)
-    with folder.locked(), _no_temporary_left(folder):
-        state = folder.claim(plain, config.overwrite)
+    plain, checksums = configs.to_plain(config), config.dataset.checksums
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder.locked())
+        except ReadOnlyError:  # as another user's, which is complete all the same
+            if folder.look(plain, checksums)[0] is State.complete:
+                return Outcome(folder.path, folder.read_metrics(), already_complete=True)
+            raise
+        stack.enter_context(_no_temporary_left(folder))
+        state = folder.claim(plain, config.overwrite, checksums)
         if state is State.complete:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
         with spared_of_needless_work(), _told_once():
@@ -137,24 +143,24 @@ class Run:
     def __init__(self, config: ExperimentConfig, folder: RunFolder, console: Console) -> None:
         began = time.perf_counter()
         self.config, self.folder = config, folder
+        self.plain = configs.to_plain(config)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
-        spec = dataset_spec(config.dataset)
-        kind = DigitExperiment if isinstance(config.dataset, DigitsConfig) else ClinicalExperiment
-        self.experiment = kind(config, folder)
+        self.experiment = config.dataset.experiment(config, folder)
+        require_usable(self.experiment)
+        spec = self.experiment.spec
         self.task = Classification(
-            build_network(config),
+            build_network(config, spec),
             spec,
             config.optimizer,
             config.seed,
-            localization_lr=(
-                config.model.localization.lr if isinstance(config.model, StnConfig) else None
-            ),
+            schedule=config.schedule,
+            learning_rates=config.model.learning_rates(),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
         self.measure = headline.measure(spec.task)
-        self.recorder = Recorder(folder, self.measure)
+        self.recorder = Recorder(folder, self.measure, self.experiment.data)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
             folder, self.experiment.add_panel, config.trainer.log_every_n_steps
@@ -192,7 +198,7 @@ class Run:
 
     def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
-            if resume:
+            if resume and self._goes_on():
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
@@ -206,6 +212,20 @@ class Run:
             self.tensorboard.close()
         self.folder.finish(metrics)
         return metrics
+
+    def _goes_on(self) -> bool:
+        """Whether the last checkpoint is of this data; if not, ``overwrite`` begins anew.
+
+        Raises:
+            UserError: it is of other data.
+        """
+        differences = differing_data(self.recorder.data_before(), self.experiment.data)
+        if not differences:
+            return True
+        if not self.config.overwrite:
+            raise self.folder.holds_another(differences)
+        self.folder.clear(configs.to_plain(self.config))
+        return False
 
     def _num_epochs_kept(self) -> int:
         """How many epochs' work the last checkpoint holds."""
@@ -224,22 +244,26 @@ class Run:
     # --- training
 
     def _trainer(self) -> pl.Trainer:
-        trainer = self.config.trainer
+        config, trainer = self.config, self.config.trainer
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        limit_val = trainer.limit_val_batches if self.experiment.has_validation else 0
         try:
             return pl.Trainer(
                 max_epochs=trainer.max_epochs,
                 accelerator=trainer.accelerator,
                 devices=trainer.devices,
                 precision=trainer.precision,  # type: ignore[arg-type]  # checked in validation
-                limit_val_batches=limit_val,
-                limit_test_batches=trainer.limit_test_batches,
+                # A limit is the batches' own, which leave at least one.
+                limit_val_batches=1.0 if self.experiment.has_validation else 0,
                 deterministic=trainer.deterministic,
                 benchmark=trainer.benchmark,
                 detect_anomaly=trainer.detect_anomaly,
                 profiler=trainer.profiler or NoProfiler(),
-                callbacks=[self.tensorboard, self.progress, self.recorder],
+                callbacks=[
+                    *parts.callbacks(config),
+                    self.tensorboard,
+                    self.progress,
+                    self.recorder,
+                ],
                 # A run is one process wherever it is started; Lightning would take a Slurm job's
                 # tasks for its own ranks.
                 plugins=[LightningEnvironment(), CheckpointWriter()],
@@ -257,7 +281,7 @@ class Run:
     def fit(self) -> None:
         """Train to the last epoch."""
         batches = Chunks(self.experiment.train_batches())
-        self.trainer.fit(self.task, batches, self.experiment.val_batches())
+        self.trainer.fit(self.task, batches, self.experiment.limited_val_batches())
 
     # --- testing
 
@@ -280,6 +304,7 @@ class Run:
             },
             "environment": environment(self.trainer.strategy.root_device),
             "data": experiment.data,
+            **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)
         return metrics
@@ -293,7 +318,8 @@ class Run:
         return {"validation": {"metric": self.measure, "score": score, "epoch": int(best["epoch"])}}
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
-        self.trainer.test(self.task, list(loaders), verbose=False)
+        limited = self.experiment.limited_test_batches(loaders)
+        self.trainer.test(self.task, limited, verbose=False)
         return self.task.test_predictions
 
     def _test_best(
@@ -345,10 +371,9 @@ def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that TensorBoard's HParams tab compares runs by."""
-    shown: dict[str, float] = {}
-    for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"])):
-        if "auroc" in found:
-            shown |= {f"{when}/{name}": found[name] for name in ("auroc", "auprc")}
-        else:
-            shown |= {f"{when}/{part}/accuracy": found[part]["accuracy"] for part in found}
-    return shown
+    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    return {
+        key.replace(".", "/"): value
+        for key, value in flatten(found).items()
+        if key.rpartition(".")[2] in _SHOWN_SCORES
+    }

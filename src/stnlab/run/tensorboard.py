@@ -11,9 +11,9 @@ from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
-from stnlab.models import Transformer
-from stnlab.models.transformer import DETERMINANT, SHARE_OUTSIDE
+from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
 from stnlab.task import Classification
+from stnlab.warps.affine import DETERMINANT
 
 # What a histogram is drawn of; of these the mean is drawn, too.
 _MEANS = (SHARE_OUTSIDE, DETERMINANT)

@@ -16,6 +16,8 @@ from stnlab.errors import UserError
 from stnlab.folder import Difference, State
 from stnlab.sweep.plan import PlannedRun
 
+_known_checksums: dict[str, dict[str, str]] = {}
+
 
 class Status(Enum):
     """Where a planned run stands."""
@@ -45,7 +47,7 @@ def look(run: PlannedRun) -> Standing:
     folder = run.folder
     is_running = folder.is_locked()
     try:
-        state, differences = folder.look(to_plain(run.config))
+        state, differences = folder.look(to_plain(run.config), lambda: _checksums(run))
         metrics = folder.read_metrics() if state is State.complete else None
     except UserError as error:
         return Standing(run, Status.damaged, [], None, str(error))
@@ -62,6 +64,20 @@ def look(run: PlannedRun) -> Standing:
     if state is State.interrupted:
         return Standing(run, Status.interrupted, _history(run), None)
     return Standing(run, Status.missing, [], None)
+
+
+def _checksums(run: PlannedRun) -> dict[str, str]:
+    """Of the data at hand, the same for the time of a process and all runs on a dataset."""
+    dataset = run.config.dataset
+    key = repr(dataset)
+    if key not in _known_checksums:
+        _known_checksums[key] = dataset.checksums()
+    return _known_checksums[key]
+
+
+def forget_data() -> None:
+    """Have the data looked at anew; it is a sweep's for as long as the sweep goes on."""
+    _known_checksums.clear()
 
 
 def _history(run: PlannedRun) -> list[dict[str, float]]:

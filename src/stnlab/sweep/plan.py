@@ -16,7 +16,7 @@ from stnlab import config as configs
 from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, compose_study
 from stnlab.config.commandline import is_hydras
 from stnlab.config.composition import explain, unknown_key
-from stnlab.config.identity import CIRCUMSTANCES, flatten, named, transformer_start
+from stnlab.config.identity import circumstances, flatten, named, transformer_start
 from stnlab.config.text import quoted
 from stnlab.config.trust import require_countable
 from stnlab.errors import UserError
@@ -305,11 +305,17 @@ def _settings(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
     for own, name in zip(flats, names, strict=True):
         alike = [flat for flat, each in zip(flats, names, strict=True) if each == name]
         differing = _differing(own, alike)
-        options = [key for key in differing if key.endswith(".name")]
+        options = [key for key in differing if key.endswith(".name") or key.startswith("parts.")]
         if options:
             same = [flat for flat in alike if all(flat.get(key) == own[key] for key in options)]
             differing = [*options, *_differing(own, same)]
-        found.append({key.removesuffix(".name"): own[key] for key in differing})
+        found.append(
+            {
+                key.removesuffix(".name").removeprefix("parts."): own[key]
+                for key in differing
+                if not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
+            }
+        )
     return found
 
 
@@ -346,7 +352,7 @@ def _refuse_what_would_vanish(overrides: list[Override]) -> None:
             continue
         if keys.count(key) > 1:
             raise UserError(f"{each.input_line}: {key} is given more than once. Give it once.")
-        if key in CIRCUMSTANCES and key != "dataset.root":
+        if key in circumstances() and key != "dataset.root":
             raise UserError(
                 f"{each.input_line}: {key} decides nothing about a run's numbers, so that its "
                 "values would make one run again and again. Give it one value."

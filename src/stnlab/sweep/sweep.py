@@ -15,7 +15,7 @@ from stnlab.config import SweepConfig
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.stopping import Stop, StoppedError, TerminatedError
-from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
+from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
 from stnlab.sweep.plan import PlannedRun, StudyPlan, plan, studies
 from stnlab.sweep.progress import SweepProgress, clock
 
@@ -50,6 +50,7 @@ class Sweep:
             self.console.width = _PIPE_WIDTH
         self.studies = studies(config, overrides)
         self.plans = plan(config, overrides, self.studies)
+        forget_data()
         self.standings = [look(run) for each in self.plans for run in each.runs]
 
     def to_the_end(self) -> None:

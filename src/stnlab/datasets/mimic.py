@@ -1,0 +1,136 @@
+"""The MIMIC-III benchmark's episodes, or synthetic ones in their form."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stnlab.data.mimic.variables import COLUMNS, NUM_HOURS
+from stnlab.data.places import default_root
+from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
+from stnlab.datasets.clinical import ClinicalDataset
+from stnlab.parts import add_dataset
+from stnlab.rules import require, require_seed
+
+if TYPE_CHECKING:
+    from stnlab.data.mimic.synthetic import Settings
+    from stnlab.data.series_batches import SeriesParts
+    from stnlab.schema import ExperimentConfig
+
+_MAX_SYNTHETIC = 200_000  # episodes of a part; each has 15 kB
+
+
+class Source(Enum):
+    """Where the episodes come from."""
+
+    files = "files"  # the benchmark's folder, which the user has made
+    synthetic = "synthetic"  # generated here, with a planted warp; no patients
+
+
+class Imputation(Enum):
+    """What stands for a value that was not measured; the benchmark's rules and names."""
+
+    previous = "previous"
+    next = "next"
+    zero = "zero"
+    normal_value = "normal_value"
+
+
+@add_dataset("mimic")
+@dataclass
+class Mimic(ClinicalDataset):
+    """In-hospital mortality by 76 columns and 48 hours. Source: SEED section 5.2."""
+
+    source: Source = Source.files
+    imputation: Imputation = Imputation.previous
+    num_train: int = 2000  # this and what follows: source=synthetic alone
+    num_val: int = 500
+    num_test: int = 1000
+    mortality: float = 0.3
+    seed: int = 0  # of the generator; not the run's seed
+
+    def spec(self) -> SeriesSpec:
+        return SeriesSpec(
+            *(Task.binary, len(COLUMNS), (NUM_HOURS,)),
+            num_classes=2,
+            examples="stays",
+            columns=COLUMNS,
+            classes=("survived", "died"),
+        )
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        super().check(config, spec)
+        for key in ("num_train", "num_val", "num_test"):
+            found = getattr(self, key)
+            require(
+                2 <= found <= _MAX_SYNTHETIC,
+                f"dataset.{key}",
+                found,
+                f"2 or more, a death and a survivor; at most {_MAX_SYNTHETIC}",
+            )
+        mortality = self.mortality
+        require(0 < mortality < 1, "dataset.mortality", mortality, "above 0 and below 1")
+        require_seed("dataset.seed", self.seed)
+
+    def _settings(self) -> "Settings":
+        from stnlab.data.mimic.synthetic import Settings
+
+        return Settings(self.num_train, self.num_val, self.num_test, self.mortality, self.seed)
+
+    def _root(self) -> Path:
+        if self.root:
+            return Path(self.root)
+        if self.source is Source.files:
+            return default_root("in-hospital-mortality")
+        numbers = "-".join(map(str, vars(self._settings()).values()))
+        return default_root(f"synthetic-episodes-{numbers}")
+
+    def checksums(self) -> dict[str, str]:
+        from stnlab.data import checksum
+        from stnlab.data.mimic import reader
+
+        root = self._root()
+        folders = [root, root / "train", root / "test"]
+        return checksum.kept(root, "mimic", folders, lambda: reader.checksums(root))
+
+    def load(self) -> "SeriesParts":
+        from stnlab.data.checksum import joint
+        from stnlab.data.mimic import reader, synthetic
+        from stnlab.data.series_batches import Part, Planted, SeriesParts
+
+        root = self._root()
+        if self.source is Source.synthetic:
+            synthetic.ensure_episodes(root, self._settings())
+        found = {
+            split: reader.load_split(root, split, self.imputation.name) for split in reader.SPLITS
+        }
+        for split, episodes in found.items():
+            reader.require_both_classes(episodes.y, root, split)
+        statistics = reader.statistics_of(found["train"].x)
+        parts = {
+            split: Part.of(
+                reader.standardised(episodes.x, statistics).transpose(0, 2, 1),
+                episodes.y,
+                episodes.stays,
+                [reader.patient_of(stay) for stay in episodes.stays],
+            )
+            for split, episodes in found.items()
+        }
+        planted = None
+        if synthetic.is_synthetic(root):
+            warps = synthetic.planted_warps(root, "test")
+            planted = Planted(
+                {"r_tempo": ("theta22", warps.tempo), "r_phase": ("theta23", warps.phase)}
+            )
+        names = (COLUMNS[place] for place in reader.CONTINUOUS)
+        return SeriesParts(
+            "SYNTHETIC episodes in MIMIC-III's form, no patients" if planted else "MIMIC-III",
+            **parts,
+            columns=COLUMNS,
+            scale=dict(zip(names, zip(statistics.mean, statistics.std, strict=True), strict=True)),
+            sha256=joint(episodes.sha256 for episodes in found.values()),
+            labels_sha256=reader.labels_digest(
+                (split, each.stays, each.y.tolist()) for split, each in found.items()
+            ),
+            planted=planted,
+        )

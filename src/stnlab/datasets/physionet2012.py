@@ -1,0 +1,110 @@
+"""Stays of the PhysioNet/Computing in Cardiology Challenge 2012."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from stnlab.data.physionet2012.variables import COLUMNS, NUM_HOURS
+from stnlab.data.places import default_root
+from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
+from stnlab.datasets.clinical import ClinicalDataset
+from stnlab.parts import add_dataset
+from stnlab.rules import require, require_seed
+
+if TYPE_CHECKING:
+    from stnlab.data.series_batches import SeriesParts
+    from stnlab.schema import ExperimentConfig
+
+_NUM_STAYS_OF_SET_A = 4_000
+
+
+class TestSet(Enum):
+    """The part of the challenge that is tested on."""
+
+    b = "b"
+    c = "c"
+
+
+@add_dataset("physionet2012")
+@dataclass
+class Physionet2012(ClinicalDataset):
+    """Open records: 37 variables, their masks and the descriptors, 48 hours.
+
+    Source: Silva et al. (2012).
+    """
+
+    circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable", "download")
+
+    test_set: TestSet = TestSet.b
+    val_size: int = 800  # stays of set a held out for validation
+    download: bool = False  # true: fetch what is missing from physionet.org
+    seed: int = 0  # of the held-out stays; not the run's seed
+
+    def spec(self) -> SeriesSpec:
+        return SeriesSpec(
+            *(Task.binary, len(COLUMNS), (NUM_HOURS,)),
+            num_classes=2,
+            examples="stays",
+            columns=COLUMNS,
+            classes=("survived", "died"),
+        )
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        super().check(config, spec)
+        require(
+            1 <= self.val_size < _NUM_STAYS_OF_SET_A,
+            "dataset.val_size",
+            self.val_size,
+            f"1 to {_NUM_STAYS_OF_SET_A - 1}",
+            f"It is held out of the {_NUM_STAYS_OF_SET_A} stays of set a.",
+        )
+        require_seed("dataset.seed", self.seed)
+
+    def _root(self) -> Path:
+        return Path(self.root) if self.root else default_root("physionet2012")
+
+    def checksums(self) -> dict[str, str]:
+        from stnlab.data import checksum
+        from stnlab.data.physionet2012 import reader
+
+        root, letters = self._root(), ("a", self.test_set.name)
+
+        def read() -> dict[str, str]:
+            return {"sha256": checksum.joint(reader.load_set(root, x).sha256 for x in letters)}
+
+        sets = [root / f"set-{letter}" for letter in letters]
+        folders = [root, *sets, *(each / each.name for each in sets)]
+        return checksum.kept(root, f"physionet2012-{'-'.join(letters)}", folders, read)
+
+    def load(self) -> "SeriesParts":
+        import numpy as np
+        import torch
+
+        from stnlab.data.checksum import joint
+        from stnlab.data.physionet2012 import reader
+        from stnlab.data.randomness import Stream, generator
+        from stnlab.data.series_batches import Part, SeriesParts
+
+        root = self._root()
+        learned = reader.load_set(root, "a", download=self.download)
+        test = reader.load_set(root, self.test_set.name, download=self.download)
+        reader.require_disjoint(learned, test)
+        order = torch.randperm(len(learned.y), generator=generator(Stream.split, self.seed)).numpy()
+        val, train = (
+            learned.take(np.sort(each)) for each in (order[: self.val_size], order[self.val_size :])
+        )
+        statistics = reader.statistics_of(train)
+        learned_from, held_out, unseen = (
+            Part.of(reader.features(records, statistics), records.y, records.stays)
+            for records in (train, val, test)
+        )
+        return SeriesParts(
+            f"PhysioNet 2012, sets a and {self.test_set.name}",
+            learned_from,
+            held_out,
+            unseen,
+            columns=COLUMNS,
+            scale=statistics.scale,
+            sha256=joint([learned.sha256, test.sha256]),
+        )

@@ -1,0 +1,65 @@
+"""What comes after the warp: features of each view, and the fully connected head."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from stnlab.layers.convolution import conv_pool_relu, output_size
+
+
+class ConvClassifier(nn.Module):
+    """Convolutional blocks, shared by all views, then a hidden layer and the classes.
+
+    Source: SEED sections 4.1.2, 4.2.2 and 5.2.2. Input (N, V, C, height, width) of images or
+    (N, V, C, steps) of series, output (N, classes).
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        kernel_size: int,
+        hidden: int,
+        dropout: float,
+        in_channels: int,
+        size: tuple[int, ...],
+        num_views: int,
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        self.num_blocks = len(channels)
+        for number, (before, after) in enumerate(pairwise((in_channels, *channels)), start=1):
+            self.add_module(f"block{number}", conv_pool_relu(len(size), before, after, kernel_size))
+        self.channel_dropout = (nn.Dropout1d if len(size) == 1 else nn.Dropout2d)(dropout)
+        left = math.prod(output_size(size, *[kernel_size] * len(channels)))
+        self.hidden = nn.Linear(num_views * channels[-1] * left, hidden)
+        self.dropout = nn.Dropout(dropout)
+        self.classes = nn.Linear(hidden, num_classes)
+
+    def forward(self, views: Tensor) -> Tensor:
+        features = views.flatten(0, 1)
+        for number in range(1, self.num_blocks + 1):
+            features = self.get_submodule(f"block{number}")(features)
+        features = self.channel_dropout(features)
+        hidden = self.hidden(features.reshape(-1, self.hidden.in_features)).relu_()
+        logits: Tensor = self.classes(self.dropout(hidden))
+        return logits
+
+
+class FullyConnected(nn.Module):
+    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, ...)."""
+
+    def __init__(
+        self, hidden: Sequence[int], dropout: float, num_inputs: int, num_classes: int
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Flatten()]
+        for width in hidden:
+            layers += [nn.Linear(num_inputs, width), nn.ReLU(), nn.Dropout(dropout)]
+            num_inputs = width
+        self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_classes))
+
+    def forward(self, views: Tensor) -> Tensor:
+        logits: Tensor = self.layers(views)
+        return logits

@@ -1,0 +1,53 @@
+"""The network that looks at its input and predicts theta."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from stnlab.layers.convolution import conv_pool_relu, output_size
+
+
+class Localization(nn.Module):
+    """Blocks of convolution, max-pool 2 and ReLU; a hidden layer; one theta or several.
+
+    Source: SEED section 4.1.2. Input (N, channels, height, width) or (N, channels, steps), output
+    (N, num_views, num_parameters).
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        kernel_sizes: Sequence[int],
+        hidden: int,
+        in_channels: int,
+        size: tuple[int, ...],
+        num_views: int,
+        num_parameters: int,
+    ) -> None:
+        super().__init__()
+        self.num_blocks = len(channels)
+        widths = pairwise((in_channels, *channels))
+        for number, ((before, after), kernel_size) in enumerate(
+            zip(widths, kernel_sizes, strict=True), start=1
+        ):
+            self.add_module(f"block{number}", conv_pool_relu(len(size), before, after, kernel_size))
+        left = math.prod(output_size(size, *kernel_sizes))
+        self.hidden = nn.Linear(channels[-1] * left, hidden)
+        self.theta = nn.Linear(hidden, num_views * num_parameters)
+        self.theta_shape = (num_views, num_parameters)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        features = inputs
+        for number in range(1, self.num_blocks + 1):
+            features = self.get_submodule(f"block{number}")(features)
+        theta: Tensor = self.theta(self.hidden(features.flatten(1)).relu_())
+        return theta.view(-1, *self.theta_shape)
+
+    @torch.no_grad()
+    def start_at(self, theta: Tensor) -> None:
+        """Predict ``theta`` (num_views, num_parameters) for every input until it learns."""
+        self.theta.weight.zero_()
+        self.theta.bias.copy_(theta.flatten())

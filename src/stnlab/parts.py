@@ -1,0 +1,500 @@
+"""Parts: what the groups of ``conf/`` offer, ours and a user's through the same door.
+
+A part is one class in one file: a dataclass whose fields are its typed keys, with its rules
+(:meth:`check`) and with what it makes. It is made known by a decorator, and chosen by a file of
+``conf/<group>/`` that names it in its defaults list::
+
+    @add_optimizer("rmsprop")                      # my_parts.py
+    @dataclass
+    class RMSprop(OptimizerPart):
+        alpha: float = 0.99
+
+        def build(self, groups): ...
+
+    # my/conf/optimizer/rmsprop.yaml               # chosen by optimizer=rmsprop
+    defaults:
+      - /schema/optimizer/rmsprop@_here_
+      - _self_
+    lr: 0.01
+
+Declaring a part takes neither torch nor the data, so that help and mistakes are told at once: what
+needs them is imported where it is used. A key's default is the value that runs of before the key
+existed count as having.
+"""
+
+import dataclasses
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+from stnlab.data.spec import DatasetSpec, ImageSpec, SeriesSpec
+from stnlab.errors import UserError
+from stnlab.rules import (
+    require_count,
+    require_folder_name,
+    require_path,
+    require_positive,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from pytorch_lightning import Callback
+    from torch import Tensor, nn
+
+    from stnlab.data.image_batches import ImageParts
+    from stnlab.data.series_batches import SeriesParts
+    from stnlab.folder import RunFolder
+    from stnlab.run.experiment import Experiment
+    from stnlab.schema import ExperimentConfig
+
+
+@dataclass
+class Part:
+    """What every part has."""
+
+    # Keys that say where a run happens or how it is shown, and are no part of what it is.
+    circumstances: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        """Refuse what makes no sense of the part's own keys, or of what it is combined with.
+
+        Raises:
+            UserError: naming the key, what was found, what is allowed, and what to do.
+        """
+
+
+# --- datasets
+
+
+@dataclass
+class DatasetPart(Part):
+    """Examples, and what is asked of them. Use :class:`ImageDataset` or :class:`SeriesDataset`."""
+
+    circumstances: ClassVar[tuple[str, ...]] = ("root",)
+
+    name: str = MISSING
+    root: str | None = None  # folder of the data; null: what the project ships
+    batch_size: int = 64
+
+    def spec(self) -> DatasetSpec:
+        """Shape, classes and kind of task.
+
+        Raises:
+            UserError: where it depends on the data, and the data are missing or wrong.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.spec")
+
+    def checksums(self) -> dict[str, str]:
+        """The checksums that ``data`` of ``metrics.json`` would have of a run now.
+
+        A complete run that has others is on other data. It is asked at every look at such a run,
+        so it must be quick (:func:`stnlab.data.checksum.kept`); empty says nothing is known.
+        """
+        return {}
+
+    def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
+        """The data of one run, read and ready."""
+        raise NotImplementedError(f"{type(self).__name__}.experiment")
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+        require_folder_name("dataset.name", self.name)
+        if self.root is not None:
+            require_path("dataset.root", self.root)
+        require_count("dataset.batch_size", self.batch_size)
+
+
+@dataclass
+class ImageDataset(DatasetPart):
+    """Images in memory, distorted anew at every epoch.
+
+    A dataset of one's own says :meth:`spec` and :meth:`load`; batches, tests, robustness curves,
+    figures, TensorBoard and the report follow.
+    """
+
+    def spec(self) -> ImageSpec:
+        raise NotImplementedError(f"{type(self).__name__}.spec")
+
+    def load(self) -> "ImageParts":
+        """Read the training, validation and test examples."""
+        raise NotImplementedError(f"{type(self).__name__}.load")
+
+    def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
+        from stnlab.run.images import ImageExperiment
+
+        return ImageExperiment(config, folder)
+
+
+@dataclass
+class SeriesDataset(DatasetPart):
+    """Series of equal length in memory.
+
+    A dataset of one's own says :meth:`spec` and :meth:`load`.
+    """
+
+    circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable")
+
+    shown_variable: str | None = None  # in figures before and after the warp; null: the first
+
+    def spec(self) -> SeriesSpec:
+        raise NotImplementedError(f"{type(self).__name__}.spec")
+
+    def load(self) -> "SeriesParts":
+        """Read the training, validation and test series."""
+        raise NotImplementedError(f"{type(self).__name__}.load")
+
+    def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
+        from stnlab.run.series import SeriesExperiment
+
+        return SeriesExperiment(config, folder)
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        super().check(config, spec)
+        assert isinstance(spec, SeriesSpec)
+        known = [name for name in spec.columns if "->" not in name]
+        if self.shown_variable is not None and self.shown_variable not in known:
+            from stnlab.errors import did_you_mean
+
+            raise UserError(
+                f"dataset.shown_variable is '{self.shown_variable}', which is no continuous column "
+                f"of dataset={self.name}.{did_you_mean(self.shown_variable, known)} Allowed: "
+                f"{', '.join(known)}."
+            )
+
+
+# --- networks
+
+
+@dataclass
+class ModelPart(Part):
+    """A network."""
+
+    name: str = MISSING
+
+    @property
+    def has_transformer(self) -> bool:
+        """Whether it warps its input: only then do warp, init and padding apply."""
+        return False
+
+    def num_thetas(self, spec: DatasetSpec) -> int:  # noqa: ARG002
+        """How many thetas one pass of the localization network predicts, for such inputs."""
+        return 1
+
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "nn.Module":
+        """The network, with its weights drawn from torch's global generator.
+
+        Either a :class:`stnlab.layers.network.Network`, or any module that takes inputs
+        (N, channels, *size) to logits (N, classes).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.build")
+
+    def learning_rates(self) -> dict[str, float]:
+        """Rates other than ``optimizer.lr``: by the first word of the parameters' names."""
+        return {}
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+        require_folder_name("model.name", self.name)
+
+
+@dataclass
+class WarpPart(Part):
+    """A family of warps: theta's entries by name, and what they do.
+
+    Convention: every family maps *destination to source*, in normalised coordinates as
+    :mod:`stnlab.geometry.affine` and :mod:`stnlab.geometry.time` state them.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
+    identity: ClassVar[tuple[float, ...]] = ()  # theta of the warp that changes nothing
+    num_axes: ClassVar[int] = 2  # 2: of images; 1: of time
+
+    name: str = MISSING
+
+    def start(self, affine: Sequence[float]) -> tuple[float, ...] | None:
+        """The theta of an affine map [theta11, theta12, theta13, theta21, theta22, theta23].
+
+        None where the family cannot do it.
+        """
+        if list(affine) == [1, 0, 0, 0, 1, 0]:
+            return self.identity
+        return None
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        require_folder_name("warp.name", self.name)
+        if (self.num_axes == 1) != spec.is_series:
+            what, other = ("images", "series of time") if spec.is_series else ("time", "images")
+            raise UserError(
+                f"warp={self.name} does not go with dataset={config.dataset.name}: it warps "
+                f"{what}, and these are {other}. Use warp="
+                f"{'time-affine' if spec.is_series else 'affine'}."
+            )
+
+
+@dataclass
+class ImageWarp(WarpPart):
+    """A warp of images: a family of one's own says its names, its identity and :meth:`grid`."""
+
+    def grid(self, theta: "Tensor", size: tuple[int, int], align_corners: bool) -> "Tensor":
+        """The source point of every destination pixel.
+
+        Args:
+            theta: (N, parameters).
+            size: (height, width) of the destination, in pixels.
+            align_corners: what -1 and 1 mean; see :mod:`stnlab.geometry.affine`.
+
+        Returns:
+            (N, height, width, 2), normalised (x, y).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.grid")
+
+    def area(
+        self, theta: "Tensor", image_size: tuple[int, int], view_size: tuple[int, int]
+    ) -> "Tensor":
+        """Pixels of the image that a pixel of the view stands for, (N,): the median over the view.
+
+        Here it is measured on the grid; a family that knows better says so.
+        """
+        from stnlab.geometry.affine import area_of_grid
+
+        return area_of_grid(self.grid(theta, view_size, True), image_size)
+
+    def share_outside(
+        self, theta: "Tensor", size: tuple[int, int], align_corners: bool
+    ) -> "Tensor":
+        """Share of the sampling grid that falls outside the source, (N,) in [0, 1]."""
+        from stnlab.geometry.affine import share_of_grid_outside
+
+        return share_of_grid_outside(self.grid(theta, size, align_corners))
+
+    def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
+        """What thetas (N, parameters) say, by name: (N,) each."""
+        return dict(zip(self.parameter_names, theta.unbind(1), strict=True))
+
+
+@dataclass
+class TimeWarp(WarpPart):
+    """A warp of time: a family of one's own says its names, its identity and :meth:`moments`."""
+
+    num_axes: ClassVar[int] = 1
+
+    def moments(self, theta: "Tensor", num_steps: int, align_corners: bool) -> "Tensor":
+        """Where each output step is read, in steps of the input: (N, num_steps).
+
+        ``theta`` is (N, parameters).
+        """
+        raise NotImplementedError(f"{type(self).__name__}.moments")
+
+    def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":
+        """Steps of the series per step of the view, without sign: (N,), the median over the view.
+
+        Here it is measured on the moments; a family that knows better says so.
+        """
+        return self.moments(theta, num_steps, True).diff(dim=1).abs().median(dim=1).values
+
+
+@dataclass
+class InitPart(Part):
+    """Where the localization network starts."""
+
+    name: str = MISSING
+
+    def start(self, warp: WarpPart, num_views: int, seed: int) -> "Tensor | None":
+        """Thetas (num_views, parameters) that are predicted at first.
+
+        None leaves PyTorch's own initialisation of the last layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.start")
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+        require_folder_name("init.name", self.name)
+
+
+@dataclass
+class PaddingPart(Part):
+    """What a sampling point outside the input reads."""
+
+    @property
+    def label(self) -> str:
+        """Its word in a cell's name, and the sampler's padding mode."""
+        raise NotImplementedError(f"{type(self).__name__}.label")
+
+
+# --- distortion and training
+
+
+@dataclass
+class DistortionPart(Part):
+    """What training images go through: an augmentation of one's own says :meth:`draw` and
+    :meth:`apply`.
+    """
+
+    @property
+    def is_none(self) -> bool:
+        """Whether it changes nothing at all."""
+        return False
+
+    def draw(self, num_images: int, size: tuple[int, int], rng: "torch.Generator") -> "Tensor":
+        """The random numbers of so many images of ``size``, (num_images, ...), on the CPU.
+
+        Only ``rng`` is drawn from, so that an image's distortion follows from its key alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.draw")
+
+    def apply(self, images: "Tensor", drawn: "Tensor") -> "Tensor":
+        """Distort images (N, C, H, W) uint8 by their numbers: float32 in [0, 255], same shape."""
+        raise NotImplementedError(f"{type(self).__name__}.apply")
+
+
+@dataclass
+class OptimizerPart(Part):
+    """A torch optimizer, under torch's argument names."""
+
+    lr: float = MISSING
+
+    def build(self, groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
+        """The optimizer of some parameter groups."""
+        raise NotImplementedError(f"{type(self).__name__}.build")
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+        require_positive("optimizer.lr", self.lr)
+
+
+@dataclass
+class SchedulePart(Part):
+    """How the learning rate changes, as a function of the step alone.
+
+    So a resumed run has the rates of one that never stopped.
+    """
+
+    needs_num_steps: ClassVar[bool] = False  # whether it depends on how long training will be
+
+    name: str = "none"
+
+    def factor(self, step: int, num_steps: int) -> float:
+        """What the rates are multiplied by at ``step``, 0 to ``num_steps`` - 1."""
+        raise NotImplementedError(f"{type(self).__name__}.factor")
+
+
+# --- the registry
+
+GROUPS: dict[str, type[Part]] = {
+    "dataset": DatasetPart,
+    "model": ModelPart,
+    "warp": WarpPart,
+    "init": InitPart,
+    "padding": PaddingPart,
+    "distortion": DistortionPart,
+    "optimizer": OptimizerPart,
+    "schedule": SchedulePart,
+}
+_PARTS: dict[str, dict[str, type[Part]]] = {group: {} for group in GROUPS}
+_CALLBACKS: "list[Callable[[ExperimentConfig], Callback]]" = []
+
+P = TypeVar("P", bound=type[Part])
+
+
+def _adder(group: str) -> Callable[[str], Callable[[P], P]]:
+    def named(name: str) -> Callable[[P], P]:
+        def added(part: P) -> P:
+            _add(group, name, part)
+            return part
+
+        return added
+
+    named.__name__ = f"add_{group}"
+    named.__doc__ = f"Offer a part as ``/schema/{group}/<name>``: a decorator of its dataclass."
+    return named
+
+
+add_dataset = _adder("dataset")
+add_model = _adder("model")
+add_warp = _adder("warp")
+add_init = _adder("init")
+add_padding = _adder("padding")
+add_distortion = _adder("distortion")
+add_optimizer = _adder("optimizer")
+add_schedule = _adder("schedule")
+
+
+def _add(group: str, name: str, part: type[Part]) -> None:
+    base, before = GROUPS[group], _PARTS[group].get(name)
+    if not (isinstance(part, type) and issubclass(part, base) and dataclasses.is_dataclass(part)):
+        raise UserError(
+            f"add_{group}('{name}'): {getattr(part, '__name__', part)} is no dataclass derived "
+            f"from {base.__name__}. Write @add_{group}('{name}') above @dataclass."
+        )
+    if "__dataclass_fields__" not in part.__dict__:
+        raise UserError(
+            f"add_{group}('{name}'): {part.__name__} has no @dataclass of its own, so its keys "
+            "would not be known. Write @dataclass between add and class."
+        )
+    if before is not None and (before.__module__, before.__name__) != (
+        part.__module__,
+        part.__name__,
+    ):
+        raise UserError(
+            f"add_{group}('{name}'): {before.__module__} has offered a part of this name already. "
+            "Choose another."
+        )
+    _PARTS[group][name] = part
+    ConfigStore.instance().store(group=f"schema/{group}", name=name, node=part)
+
+
+def add_callback(make: "Callable[[ExperimentConfig], Callback]") -> None:
+    """Have every run use a Lightning callback of one's own: ``make(config)`` makes it."""
+    _CALLBACKS.append(make)
+
+
+def callback_modules() -> set[str]:
+    """The modules that have added callbacks."""
+    return {make.__module__ for make in _CALLBACKS}
+
+
+def callbacks(config: "ExperimentConfig") -> "list[Callback]":
+    """The users' callbacks for a run."""
+    return [make(config) for make in _CALLBACKS]
+
+
+def kind_of(part: Part) -> tuple[str, str]:
+    """The (group, name) under which a part's class is offered."""
+    for group, offered in _PARTS.items():
+        for name, each in offered.items():
+            if type(part) is each:
+                return group, name
+    raise UserError(
+        f"{type(part).__name__} is not offered by any module that was imported; name its file with "
+        "--with."
+    )
+
+
+def offered(group: str) -> dict[str, type[Part]]:
+    """The parts of a group, by name."""
+    return dict(_PARTS[group])
+
+
+def circumstances() -> set[str]:
+    """All parts' keys that are no part of what a run is, as ``group.key``."""
+    return {
+        f"{group}.{key}"
+        for group, parts in _PARTS.items()
+        for part in parts.values()
+        for key in part.circumstances
+    }
+
+
+def load_own() -> None:
+    """Import the modules that offer stnlab's own parts; a new file among them is found."""
+    import stnlab
+
+    own = {name for _, name, _ in pkgutil.iter_modules(stnlab.__path__)}
+    for group in GROUPS:
+        module = f"stnlab.{group}s"
+        if f"{group}s" not in own:
+            continue
+        imported = importlib.import_module(module)
+        for _, name, _ in pkgutil.iter_modules(getattr(imported, "__path__", [])):
+            importlib.import_module(f"{module}.{name}")

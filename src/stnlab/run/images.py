@@ -1,0 +1,216 @@
+"""A run on images."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from stnlab.data.batches import BatchSource
+from stnlab.data.image_batches import Examples, ImageBatches, to_pixels
+from stnlab.data.randomness import Stream
+from stnlab.data.spec import ImageSpec
+from stnlab.distortions import Similarity
+from stnlab.evaluation import collapse, robustness, scores
+from stnlab.files import write_atomically
+from stnlab.folder import RunFolder
+from stnlab.layers.network import Network
+from stnlab.layers.transformer import SpatialTransformer, Transformer
+from stnlab.parts import DistortionPart, ImageDataset
+from stnlab.report import figures
+from stnlab.report.panels import warp_panel
+from stnlab.run.experiment import Experiment, Predict
+from stnlab.schema import ExperimentConfig
+from stnlab.task import Predictions
+
+_NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
+_NUM_FIGURE_EXAMPLES = 32
+
+
+class ImageExperiment(Experiment):
+    """Images: tested clean and distorted, with robustness curves where each has one object."""
+
+    def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
+        super().__init__(config, folder)
+        assert isinstance(config.dataset, ImageDataset)
+        self.dataset = config.dataset
+        self.spec: ImageSpec = config.dataset.spec()
+        self.distortion = config.distortion
+        self.parts = config.dataset.load()
+        self._panel_inputs = self._distorted(
+            self.parts.val if self.has_validation else self.parts.train,
+            _NUM_PANEL_EXAMPLES,
+            self.distortion,
+            Stream.val_distortion,
+        )
+
+    @property
+    def has_validation(self) -> bool:
+        return len(self.parts.val) > 0
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return {"name": self.parts.name, "sha256": self.parts.sha256}
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        return {"mean": list(self.parts.mean), "std": list(self.parts.std)}
+
+    def place_on(self, device: torch.device) -> None:
+        self.parts = self.parts.to(device)
+
+    # --- batches
+
+    def train_batches(self) -> ImageBatches:
+        return self._batches(
+            self.parts.train,
+            self.dataset.batch_size,
+            self.distortion,
+            distortion_key=(self.config.seed,),
+            order_key=(self.config.seed,),
+            limit=self.config.trainer.limit_train_batches,
+        )
+
+    def val_batches(self) -> ImageBatches:
+        key = (self.fixed_seed, Stream.val_distortion)
+        return self._batches(
+            self.parts.val, self.TEST_BATCH_SIZE, self.distortion, distortion_key=key
+        )
+
+    @property
+    def fixed_seed(self) -> int:
+        """What is the same for all runs on the data: the distortions of validation and test."""
+        return int(getattr(self.dataset, "seed", 0))
+
+    def test_batches(self) -> list[BatchSource]:
+        return list(self._test_parts().values())
+
+    def _test_parts(self) -> dict[str, BatchSource]:
+        return {"clean": self._test(Similarity()), "distorted": self._test(self.distortion)}
+
+    def _test(self, distortion: DistortionPart) -> ImageBatches:
+        key = (self.fixed_seed, Stream.test_distortion)
+        return self._batches(self.parts.test, self.TEST_BATCH_SIZE, distortion, distortion_key=key)
+
+    def _batches(
+        self, examples: Examples, batch_size: int, distortion: DistortionPart, **keys: Any
+    ) -> ImageBatches:
+        return ImageBatches(
+            examples,
+            self.spec,
+            mean=self.parts.mean,
+            std=self.parts.std,
+            batch_size=batch_size,
+            distortion=distortion,
+            **keys,
+        )
+
+    def _distorted(
+        self, source: Examples, number: int, distortion: DistortionPart, stream: Stream
+    ) -> torch.Tensor:
+        """The first inputs of a part, (number, C, H, W), under some distortion."""
+        examples = Examples(source.images, source.members[:number], source.targets[:number])
+        batches = self._batches(
+            examples, number, distortion, distortion_key=(self.fixed_seed, stream)
+        )
+        return next(iter(batches))[0]
+
+    def _alone(self, amounts: Mapping[str, float]) -> Similarity:
+        """A distortion of these amounts alone, by the run's own backend."""
+        own = self.distortion if isinstance(self.distortion, Similarity) else Similarity()
+        return own.only(amounts)
+
+    # --- what came out
+
+    def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
+        return {
+            part: scores.scores(self.spec.task, found.logits, found.targets)
+            for part, found in zip(self._test_parts(), predictions, strict=True)
+        }
+
+    def diagnosis(
+        self, network: Network, test: dict[str, Any], predictions: list[Predictions]
+    ) -> dict[str, Any]:
+        clean, transformer, seen = predictions[0], network.transformer, []
+        if isinstance(transformer, SpatialTransformer) and clean.theta is not None:
+            seen = collapse.views(
+                transformer.warp,
+                clean.theta,
+                self.spec.size,
+                transformer.view_size,
+                transformer.align_corners,
+            )
+        reason = collapse.collapse_reason(test["clean"], clean.targets, seen, self.spec.examples)
+        return {
+            "collapsed": reason is not None,
+            "collapsed_reason": reason,
+            "views": [view._asdict() for view in seen],
+        }
+
+    def write(
+        self,
+        network: Network,
+        last: list[Predictions],
+        best: list[Predictions],
+        predict: Predict,
+    ) -> None:
+        self._draw_warps(network)
+        if self.spec.num_objects == 1:
+            self._measure_robustness(predict)
+
+    def _measure_robustness(self, predict: Predict) -> None:
+        settings = robustness.settings()
+        found = predict([self._test(self._alone({factor: amount})) for factor, amount in settings])
+        points = [
+            robustness.Point(
+                factor,
+                amount,
+                scores.scores(self.spec.task, each.logits, each.targets)["accuracy"],
+                len(each.targets),
+            )
+            for (factor, amount), each in zip(settings, found, strict=True)
+        ]
+        rows = [",".join(robustness.Point._fields), *(",".join(map(str, row)) for row in points)]
+        write_atomically(self.folder.robustness, "\n".join(rows) + "\n")
+        figures.draw_robustness(
+            self.folder.figures / "robustness.png", f"{self.title()}: robustness", points
+        )
+
+    @torch.no_grad()
+    def _draw_warps(self, network: Network) -> None:
+        """Originals beside transformed at the distortions of SEED's figures."""
+        transformer = network.transformer
+        if transformer is None:
+            return
+        transformer.eval().to("cpu", torch.float32)
+        test = self.parts.test.to(torch.device("cpu"))
+        shown: dict[str, DistortionPart] = {"training distortion": self.distortion}
+        if self.spec.num_objects == 1:
+            shown |= {
+                f"{factor} {amount:g}": self._alone({factor: amount})
+                for factor, amount in robustness.FIGURE_AMOUNTS.items()
+            }
+        for name, distortion in shown.items():
+            inputs = self._distorted(test, _NUM_FIGURE_EXAMPLES, distortion, Stream.test_distortion)
+            figures.draw_warps(
+                self.folder.figures / f"warps-{name.replace(' ', '-')}.png",
+                f"{self.title()}\ntest {self.spec.examples} under {name}, before (above) and after "
+                "the warp",
+                self._shown(inputs),
+                self._shown(transformer(inputs).views),
+            )
+
+    def _shown(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Normalised inputs or views (..., C, h, w) as pixels in [0, 1]."""
+        return to_pixels(inputs, self.parts.mean, self.parts.std)
+
+    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
+        like = next(transformer.parameters())  # its device, and its precision
+        views = transformer(self._panel_inputs.to(like)).views.float().cpu()
+        panel = warp_panel(
+            self._shown(self._panel_inputs), self._shown(views), _PANEL_EXAMPLES_A_ROW
+        )
+        enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
+        formats = "HW" if enlarged.dim() == 2 else "HWC"
+        name = f"{self.spec.examples}/before above, after below"
+        writer.add_image(name, enlarged, step, dataformats=formats)

@@ -1,0 +1,213 @@
+"""A run on series."""
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from stnlab.data.batches import BatchSource
+from stnlab.data.series_batches import Part, SeriesBatches
+from stnlab.data.spec import SeriesSpec
+from stnlab.evaluation import collapse, scores
+from stnlab.files import write_atomically
+from stnlab.folder import RunFolder
+from stnlab.geometry.time import share_of_moments_outside
+from stnlab.layers.network import Network
+from stnlab.layers.transformer import TimeTransformer, Transformer
+from stnlab.parts import SeriesDataset
+from stnlab.report import clinical_figures
+from stnlab.run.experiment import Experiment, Predict
+from stnlab.schema import ExperimentConfig
+from stnlab.task import Predictions
+
+_NUM_SHOWN = 3
+_MIN_MEASURED_SHARE = 0.25  # of the steps of a series that is shown
+
+
+class SeriesExperiment(Experiment):
+    """Series of equal length and their classes."""
+
+    def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
+        super().__init__(config, folder)
+        assert isinstance(config.dataset, SeriesDataset)
+        self.dataset = config.dataset
+        self.spec: SeriesSpec = config.dataset.spec()
+        self.parts = config.dataset.load()
+        self.shown_variable = config.dataset.shown_variable or self.parts.columns[0]
+        self._shown = self._shown_examples(
+            self.parts.val if self.has_validation else self.parts.train
+        )
+
+    @property
+    def has_validation(self) -> bool:
+        return len(self.parts.val) > 0
+
+    @property
+    def _watched(self) -> tuple[Part, str]:
+        """The part whose warps are shown during training."""
+        if self.has_validation:
+            return self.parts.val, "validation"
+        return self.parts.train, "training"
+
+    @property
+    def data(self) -> dict[str, Any]:
+        parts = {name: getattr(self.parts, name) for name in ("train", "val", "test")}
+        return {
+            "name": self.parts.name,
+            "sha256": self.parts.sha256,
+            **({"labels_sha256": labels} if (labels := self.parts.labels_sha256) else {}),
+            "synthetic": self.parts.is_synthetic,
+            "n": {name: len(part) for name, part in parts.items()},
+        }
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        return {
+            "columns": list(self.parts.columns),
+            "scale": {name: list(map(float, each)) for name, each in self.parts.scale.items()},
+        }
+
+    def place_on(self, device: torch.device) -> None:
+        self.parts = self.parts.to(device)
+
+    # --- batches
+
+    def train_batches(self) -> SeriesBatches:
+        return SeriesBatches(
+            self.parts.train,
+            batch_size=self.dataset.batch_size,
+            order_key=(self.config.seed,),
+            limit=self.config.trainer.limit_train_batches,
+        )
+
+    def val_batches(self) -> SeriesBatches:
+        return SeriesBatches(self.parts.val, batch_size=self.TEST_BATCH_SIZE)
+
+    def test_batches(self) -> list[BatchSource]:
+        return [SeriesBatches(self.parts.test, batch_size=self.TEST_BATCH_SIZE)]
+
+    # --- what came out
+
+    def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
+        (found,) = predictions
+        return dict(scores.scores(self.spec.task, found.logits, found.targets))
+
+    def diagnosis(
+        self, network: Network, test: dict[str, Any], predictions: list[Predictions]
+    ) -> dict[str, Any]:
+        (found,) = predictions
+        transformer, view = network.transformer, None
+        if isinstance(transformer, TimeTransformer) and found.theta is not None:
+            theta = found.theta[:, 0, : len(transformer.warp.parameter_names)].float()
+            num_steps = self.spec.size[0]
+            at = transformer.warp.moments(theta, num_steps, transformer.align_corners)
+            view = collapse.TimeView(
+                share_of_moments_outside(at).mean().item(),
+                transformer.warp.tempo(theta, num_steps).median().item(),
+            )
+        reason = collapse.time_collapse_reason(test, found.targets, view)
+        return {
+            "collapsed": reason is not None,
+            "collapsed_reason": reason,
+            "views": [] if view is None else [view._asdict()],
+        }
+
+    def write(
+        self,
+        network: Network,
+        last: list[Predictions],
+        best: list[Predictions],
+        predict: Predict,
+    ) -> None:
+        transformer, (found,) = network.transformer, last
+        if transformer is None or found.theta is None:
+            return
+        theta = found.theta[:, 0].double().cpu().numpy()
+        names = transformer.parameter_names
+        write_atomically(self.folder.theta, _as_csv(self.parts.test.names, names, theta))
+        if np.isfinite(theta).all():
+            transformer.eval().to("cpu", torch.float32)
+            self._draw_warped(transformer)
+
+    @torch.no_grad()
+    def _draw_warped(self, transformer: Transformer) -> None:
+        part = self.parts.test.to(torch.device("cpu"))
+        clinical_figures.draw_warped_series(
+            self.folder.figures / "warped-series.png",
+            f"{self.title()}\n{self.shown_variable} of three test {self._whose}",
+            **self._before_and_after(transformer, part, self._shown_examples(part)),
+        )
+
+    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
+        part, of = (
+            (self.parts.val, "validation")
+            if self.has_validation
+            else (self.parts.train, "training")
+        )
+        figure = clinical_figures.warped_series(
+            f"{self.shown_variable} of three {of} {self._whose}",
+            **self._before_and_after(transformer, part, self._shown),
+        )
+        writer.add_figure("series/before and after the warp", figure, step)
+
+    # --- series in their own units
+
+    @property
+    def _whose(self) -> str:
+        return self.spec.examples
+
+    def _shown_examples(self, part: Part) -> list[int]:
+        """The first of a part in which the shown variable was measured often; none is picked."""
+        mask = f"mask->{self.shown_variable}"
+        if mask not in self.parts.columns:
+            return list(range(min(_NUM_SHOWN, len(part))))
+        measured = part.x[:, self.parts.columns.index(mask)].sum(dim=1)
+        often = (measured >= _MIN_MEASURED_SHARE * self.spec.size[0]).nonzero()[:, 0]
+        return often[:_NUM_SHOWN].tolist() or [0]
+
+    def _before_and_after(
+        self, transformer: Transformer, part: Part, places: list[int]
+    ) -> dict[str, Any]:
+        """What a figure needs of some series before and after the warp."""
+        like = next(transformer.parameters())
+        inputs = part.x[places].to(like)
+        warped = transformer(inputs)
+        name = self.shown_variable
+        before, after = (
+            self._in_units(each.float().cpu().numpy(), name)
+            for each in (inputs, warped.views[:, 0])
+        )
+        return {
+            "hours": self._hours,
+            "before": before,
+            "after": after,
+            "thetas": {
+                each: values.float().cpu().numpy()
+                for each, values in transformer.named(warped.theta).items()
+            },
+            "names": [part.names[place].removesuffix("_timeseries.csv") for place in places],
+            "unit": name,
+        }
+
+    @property
+    def _hours(self) -> NDArray[np.float64]:
+        return np.arange(*self.spec.size, dtype=np.float64)
+
+    def _in_units(self, series: NDArray[Any], name: str) -> NDArray[np.float64]:
+        """One variable of standardised series (N, C, steps), (N, steps)."""
+        mean, std = self.parts.scale.get(name, (0.0, 1.0))
+        return series[:, self.parts.columns.index(name)].astype(np.float64) * std + mean
+
+
+def _as_csv(stays: list[str], parameters: tuple[str, ...], theta: NDArray[np.float64]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("stay", *parameters))
+    writer.writerows(
+        (stay, *map(repr, row)) for stay, row in zip(stays, theta.tolist(), strict=False)
+    )
+    return text.getvalue()

@@ -1,0 +1,1 @@
+"""Families of warps: what theta's entries are called, and what they do. A file each."""

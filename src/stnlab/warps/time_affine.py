@@ -1,0 +1,36 @@
+"""The affine warp of time."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from stnlab.parts import TimeWarp, add_warp
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@add_warp("time-affine")
+@dataclass
+class TimeAffineWarp(TimeWarp):
+    """A tempo and a phase: the value at t is read at ``theta22 * t + theta23``.
+
+    Convention: :mod:`stnlab.geometry.time`. Source: SEED section 5.2.2.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ("theta22", "theta23")
+    identity: ClassVar[tuple[float, ...]] = (1.0, 0.0)
+
+    name: str = "time-affine"
+
+    def start(self, affine: Sequence[float]) -> tuple[float, ...] | None:
+        return tuple(affine[4:]) if list(affine[:4]) == [1, 0, 0, 0] else None
+
+    def moments(self, theta: "Tensor", num_steps: int, align_corners: bool) -> "Tensor":
+        from stnlab.geometry.time import moments
+
+        theta22, theta23 = theta.unbind(1)
+        return moments(theta22, theta23, num_steps, align_corners)
+
+    def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":  # noqa: ARG002
+        return theta[:, 0].abs()

@@ -24,7 +24,7 @@ from stnlab.errors import UserError
 from stnlab.schema import SweepConfig
 from stnlab.sweep.plan import _settings, plan
 
-GAUSSIAN = "defaults: [/schema/init/start@_here_, _self_]\n"
+GAUSSIAN = "defaults: [/schema/init/start@_here_, _self_]\nscheme: gaussian\n"
 TINY = [*SHORT, "trainer.max_epochs=1", "trainer.limit_train_batches=5"]
 
 
@@ -211,7 +211,7 @@ def test_a_swept_text_reaches_the_run_as_it_was_typed(train_py, monkeypatch):
 def test_a_files_value_that_is_no_text_is_refused(tmp_path, written):
     conf = Path(shutil.copytree(CONF_DIR, tmp_path / "conf"))
     (conf / "init" / "mine.yaml").write_text(f"# Mine.\n{GAUSSIAN}name: {written}\n")
-    reads = rf"mine\.yaml, line 3: init\.name is text, and YAML reads {written} as .*"
+    reads = rf"mine\.yaml, line 4: init\.name is text, and YAML reads {written} as .*"
     with pytest.raises(UserError, match=reads + rf"Put it in quotes: name: '{written}'"):
         compose(["init=mine"], conf_dir=conf)
     (conf / "init" / "mine.yaml").write_text(f"{GAUSSIAN}name: '{written}'\n")

@@ -84,7 +84,7 @@ def _read(source: ConfigSource, path: Path, content: bytes, config_path: str) ->
             "UTF-8."
         ) from error
     if not text.strip():
-        raise UserError(f"{path} is empty. Write key: value into it, or delete it.")
+        raise UserError(f"{path} is empty. Write key: value into it.")
     try:
         config = OmegaConf.load(io.StringIO(text))
         node = OmegaConf.to_container(config)

@@ -264,7 +264,7 @@ def test_mistakes_get_one_line(tmp_path, sweep_py):
         (["study=sameimage"], "Did you mean 'same-image'"),
         (["seeds=[0,0]"], "seeds is [0, 0]; allowed: different seeds"),
         (["seeds=[]"], "seeds is []"),
-        (["seeds=3"], "'seeds'"),
+        (["seeds=3"], "write seeds=[3] for seed 3"),
         (["sedes=[1]"], "Did you mean 'seeds'"),
         (["hydra/launcher=slurm"], "brings submitit_slurm"),
         (["hydra.launcher._target_=os.system"], "'os.system' is none of Hydra's plugins"),

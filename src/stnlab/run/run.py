@@ -52,6 +52,12 @@ class Outcome(NamedTuple):
     metrics: dict[str, Any]
     already_complete: bool
 
+    @property
+    def validation_score(self) -> float | None:
+        """The best validation score; None where nothing was held out, and of older runs."""
+        validation = self.metrics.get("validation")
+        return float(validation["score"]) if validation else None
+
 
 def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     """Bring the run of ``config`` to its end, from its beginning or from its last checkpoint.
@@ -290,6 +296,7 @@ class Run:
             "status": "complete",
             "test": test,
             "best": best,
+            **self._validation(),
             **experiment.diagnosis(network, test, last),
             "parameters": sum(p.numel() for p in network.parameters()),
             "seconds": {
@@ -302,6 +309,14 @@ class Run:
         }
         experiment.write(network, last, best_predictions, self._predictions)
         return metrics
+
+    def _validation(self) -> dict[str, Any]:
+        """``validation`` of ``metrics.json``: the best score and its epoch."""
+        best = self.recorder.best
+        if best is None:
+            return {}
+        score = best[f"val_{self.measure}"]
+        return {"validation": {"metric": self.measure, "score": score, "epoch": int(best["epoch"])}}
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
         limited = self.experiment.limited_test_batches(loaders)

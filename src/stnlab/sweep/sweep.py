@@ -19,7 +19,7 @@ from stnlab.folder import ReadOnlyError
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
 from stnlab.sweep.outcome import print_table
-from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
+from stnlab.sweep.plan import PlannedRun, StudyPlan, plan, studies
 from stnlab.sweep.progress import SweepProgress, say_left
 
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
@@ -51,7 +51,8 @@ class Sweep:
         self.console = Console(highlight=False)
         if not self.console.is_terminal:
             self.console.width = _PIPE_WIDTH
-        self.plans = plan(config, overrides)
+        self.studies = studies(config, overrides)
+        self.plans = plan(config, overrides, self.studies)
         forget_data()
         self.standings = [look(run) for each in self.plans for run in each.runs]
 
@@ -139,13 +140,15 @@ class Sweep:
         """Write each study's summary and report, and one over several."""
         from stnlab.report import is_current, write_report
 
-        study = self.config.study
         places = [([each.path], each.path) for each in self.plans]
-        if study is not None and study.parts:
-            folders = [each.path for each in self.plans]
-            places.append(
-                (folders, Path(self.config.output_dir) / (self.config.name or study.name))
-            )
+        for study, parts in self.studies:
+            if study.parts:
+                names = {part.name for part in parts}
+                own = [each.path for each in self.plans if each.study and each.study.name in names]
+                name = self.config.name or study.name
+                if self.config.name and len(self.studies) > 1:
+                    name = f"{name}-{study.name}"
+                places.append((own, Path(self.config.output_dir) / name))
         for folders, out in places:
             if changed or not is_current(folders, out):
                 write_report(folders, out)

@@ -621,7 +621,7 @@ def test_the_command(tmp_path, raw, split, capsys):
     assert main([str(raw), str(raw)]) == 1
     assert capsys.readouterr().err.startswith("error: OUT: ")
     for arguments, message in (
-        (["--memory", "3"], "3 is too little: 768M is the least"),
+        (["--memory", "3"], "3 is too little: 512M is the least"),
         (["--memory", "much"], "'much' is not a size, such as 2G or 900M"),
         (["--jobs", "0"], "'0' is not a number of processes, 1 or more"),
         (["--split", "x", "--download"], "not allowed with argument --split"),

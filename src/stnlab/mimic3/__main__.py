@@ -123,7 +123,10 @@ def _verify(arguments: Sequence[str]) -> int:
 
 def _add_jobs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--jobs", type=_at_least_one, default=os.cpu_count() or 1, help="processes (one a core)"
+        "--jobs",
+        type=_at_least_one,
+        default=os.cpu_count() or 1,
+        help="processes, at most (one a core)",
     )
 
 

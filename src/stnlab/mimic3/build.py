@@ -3,17 +3,14 @@
 import contextlib
 import hashlib
 import json
-import multiprocessing
-import multiprocessing.connection
 import os
 import platform
 import re
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from stnlab.data.places import cache_folder
 from stnlab.errors import UserError
 from stnlab.files import replacing
+from stnlab.mimic3 import processes
 from stnlab.mimic3.cohort import Cohort, find_cohort
 from stnlab.mimic3.progress import Progress
 from stnlab.mimic3.split import Split, drawn_source, drawn_split
@@ -34,7 +32,7 @@ if TYPE_CHECKING:
     from stnlab.mimic3.events import Spilled
 
 LOG = "log.json"
-MIN_MEMORY = 768 << 20  # bytes
+MIN_MEMORY = 512 << 20  # bytes
 _MORTALITY = "in-hospital-mortality"
 _OS_ERROR = re.compile(r" \(os error \d+\)")  # which polars appends
 _FORMAT = 1  # a new number when the files' content changes
@@ -51,7 +49,7 @@ Log = dict[str, Any]
 
 @dataclass(frozen=True)
 class Settings:
-    """How the work is done: ``jobs`` processes, ``memory`` bytes for all of them together.
+    """How the work is done: up to ``jobs`` processes, ``memory`` bytes for all of them together.
 
     ``whole`` asks for the episodes of whole stays beside the first 48 hours; ``seed`` is of the
     split, where it is drawn by lot.
@@ -109,6 +107,8 @@ def made_of(raw: Path, split: Split | None, tell: Tell) -> Path:
         UserError: for whatever is wrong with the tables.
     """
     root = kept_at(raw, split)
+    with contextlib.suppress(OSError):  # which is said when it is written to
+        root.parents[1].mkdir(mode=0o700, parents=True, exist_ok=True)  # patients' data
     log = build(raw, root.parent, split, Settings(), lambda _: None)
     for line in log["told"]:
         tell(line)
@@ -315,7 +315,8 @@ def _make_episodes(
         if settings.whole:
             (out / episodes.EPISODES / part).mkdir(parents=True)
     num_rows = int(spilled.rows_of_subjects.sum())
-    jobs = settings.jobs if num_rows > _SMALL else 1
+    most = settings.memory // _BASE_BYTES - 2  # beside this process, and one's worth of rows
+    jobs = max(1, min(settings.jobs, most)) if num_rows > _SMALL else 1
     memory = max(settings.memory - _BASE_BYTES * (jobs + 1), 0) // jobs
     shares = _shares(
         cohort,
@@ -360,8 +361,7 @@ def _in_processes(shares: Iterator["Share"], out: Path, whole: bool, jobs: int) 
 
         yield from (make_episodes(share, out, whole=whole) for share in shares)
         return
-    # Spawned, since a fork would inherit the locks of polars' threads.
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), _begin_worker) as pool:
+    with processes.started(jobs) as pool:
         try:
             running = {pool.submit(_made, share, out, whole) for share in islice(shares, 2 * jobs)}
             while running:
@@ -373,20 +373,6 @@ def _in_processes(shares: Iterator["Share"], out: Path, whole: bool, jobs: int) 
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-
-
-def _begin_worker() -> None:
-    """One thread, no say in Ctrl-C, and no life without the process that began it."""
-    os.environ["POLARS_MAX_THREADS"] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
-
-
-def _end_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def _made(share: "Share", out: Path, whole: bool) -> "Made":

@@ -9,14 +9,13 @@ import csv
 import functools
 import hashlib
 import io
-import multiprocessing
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stnlab.errors import UserError
+from stnlab.mimic3 import processes
 from stnlab.mimic3.split import URL, fetch_from_benchmark
 from stnlab.mimic3.tables import MISSING
 
@@ -252,7 +251,7 @@ def verify(folder: Path, hashes: Mapping[str, str], jobs: int = 1) -> Verdict:
     look = functools.partial(_look_at, folder, {name: hashes.get(name) for name in names})
     found: dict[str, _Look] = {}
     if jobs > 1 and len(tasks) > 4 * jobs:
-        with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        with processes.started(jobs) as pool:
             for each in pool.map(look, tasks):
                 found |= each
     else:

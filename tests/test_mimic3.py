@@ -797,6 +797,13 @@ def test_a_dataset_from_the_tables(tmp_path, split, monkeypatch, capsys):
         again = compose(["dataset=mimic", f"dataset.raw={raw}"]).dataset
         assert again.load().sha256 == parts.sha256 == again.checksums()["sha256"]
         assert capsys.readouterr().err == told
+    alone = shutil.copytree(
+        next((raw / ".cache").iterdir()) / "in-hospital-mortality", tmp_path / "a"
+    )
+    assert (
+        "NOT the benchmark's"
+        in compose(["dataset=mimic", f"dataset.root={alone}"]).dataset.load().name
+    )
     split_too = compose(["dataset=mimic", f"dataset.raw={raw}", f"dataset.split={split}"]).dataset
     assert "lists given by the user" in split_too.load().name
 

@@ -24,7 +24,7 @@ from stnlab.files import replacing
 from stnlab.mimic3 import processes
 from stnlab.mimic3.cohort import Cohort, find_cohort
 from stnlab.mimic3.progress import Progress
-from stnlab.mimic3.split import Split, drawn_source, drawn_split
+from stnlab.mimic3.split import NOT_THE_BENCHMARKS, Split, drawn_source, drawn_split
 from stnlab.mimic3.tables import EVENT_TABLES, Table, estimated_rows, find_tables
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def notes_of(root: Path) -> list[str]:
     try:
         return list(json.loads((root.parent / LOG).read_text(encoding="utf-8"))["notes"])
     except (OSError, ValueError, KeyError, TypeError):
-        return []  # made by others
+        note = root / NOT_THE_BENCHMARKS  # without what was beside it, or made by others
+        return note.read_text(encoding="utf-8").splitlines() if note.is_file() else []
 
 
 def _require_polars() -> None:

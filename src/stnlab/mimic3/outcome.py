@@ -11,10 +11,9 @@ from typing import Any
 from stnlab.mimic3.cohort import Cohort, Stay
 from stnlab.mimic3.episodes import MORTALITY, Made, is_long_enough
 from stnlab.mimic3.events import ODD_ROWS, Spilled
-from stnlab.mimic3.split import COMMIT, Split
+from stnlab.mimic3.split import COMMIT, NOT_THE_BENCHMARKS, Split
 
 STAYS = "stays.csv"
-NOT_THE_BENCHMARKS = "SPLIT-NOT-THE-BENCHMARKS.txt"  # beside the lists
 LIST_HEADER = "stay,y_true"
 _SAMPLE = "sample"
 _NUM_EXAMPLES = 5

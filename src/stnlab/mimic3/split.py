@@ -27,6 +27,7 @@ LISTS = {
         "e4d70f15f5926b8512ee3542b427333cc7f8bf2109d98ee6568eaee54f650430",
     ),
 }
+NOT_THE_BENCHMARKS = "SPLIT-NOT-THE-BENCHMARKS.txt"  # beside lists of which it says so
 # Of all patients, those tested on; of the others, those validated on. As in the benchmark's lists.
 TEST_SHARE, VAL_SHARE = 5_070 / 33_798, 5_172 / 28_728
 

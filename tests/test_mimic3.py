@@ -225,14 +225,15 @@ def test_what_is_told(rules):
     (_, log, told), _, out = rules
     text = "\n".join(told)
     for line in (
-        "Temperature: 2 values were refused, since the variable's rule does not take them: 'NAN'",
-        "CHARTEVENTS: 3 rows with a time that cannot be read were left out",
-        "CHARTEVENTS: 2 rows without a time were left out",
-        "CHARTEVENTS: 1 rows with a HADM_ID that is no whole number fit no admission",
-        "CHARTEVENTS: 2 rows with bytes that are not UTF-8",
-        "1 texts held a line break; a blank stands for it",
-        "1 lines of ICUSTAYS name a stay again",
-        "3 stays have no DOB or INTIME",
+        "Temperature: values refused, not taken by its rule: 2: 'NAN' (1), 'hot' (1).",
+        "CHARTEVENTS: rows with a time that cannot be read (left out): 3.",
+        "CHARTEVENTS: rows without a time (left out): 2.",
+        "CHARTEVENTS: rows with a HADM_ID that is no whole number (left out, since it is no adm",
+        "CHARTEVENTS: rows with bytes that are not UTF-8 (a replacement character stands for th",
+        "Times that cannot be read: ' 2150-03-01 21:00:00', '2150-03-01 21:00:00+01:00', 'soon'.",
+        "Texts with a line break (a blank stands for it): 1.",
+        "ICUSTAYS: lines that name a stay again (an admission with several drops out): 1.",
+        "ICUSTAYS: stays without DOB or INTIME (left out): 3.",
         "The split is lists given by the user",
         "NOT the benchmark's",
     ):
@@ -790,7 +791,7 @@ def test_a_dataset_from_the_tables(tmp_path, split, monkeypatch, capsys):
     assert "- " not in parts.name
     assert len(parts.train) == 42
     told = capsys.readouterr().err
-    assert "Temperature: 60 values were refused" in told
+    assert "Temperature: values refused, not taken by its rule: 60: 'hot' (60)." in told
     assert [path.name[:7] for path in (raw / ".cache").iterdir()] == ["mimic3-"]
     with monkeypatch.context() as patch:
         patch.setattr(build_module, "_make", None)  # a second making would fail

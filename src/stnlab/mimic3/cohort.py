@@ -108,9 +108,9 @@ def find_cohort(tables: Mapping[str, Table]) -> Cohort:
         for subject, own in sorted(found.items(), key=lambda item: (len(item[0]), item[0]))
     }
     odd = {
-        "lines of ICUSTAYS name a stay again; an admission with several drops out": num_twice,
-        "stays have no DOB or INTIME, and drop out": num_without_age,
-        "times of stays, admissions and patients cannot be read, and count as missing": (
+        "lines that name a stay again (an admission with several drops out)": num_twice,
+        "stays without DOB or INTIME (left out)": num_without_age,
+        "times of stays, admissions and patients that cannot be read (taken as missing)": (
             clock.num_unreadable
         ),
     }

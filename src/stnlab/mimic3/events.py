@@ -46,10 +46,10 @@ ROWS = (
 )
 # Of these, what the user should know of, and its consequence.
 ODD_ROWS = {
-    "without a time": "were left out",
-    "with a time that cannot be read": "were left out",
-    "with a HADM_ID that is no whole number": "fit no admission and were left out",
-    "with bytes that are not UTF-8": "have a replacement character in the text or unit",
+    "without a time": "left out",
+    "with a time that cannot be read": "left out",
+    "with a HADM_ID that is no whole number": "left out, since it is no admission's",
+    "with bytes that are not UTF-8": "a replacement character stands for them",
 }
 
 

@@ -162,20 +162,16 @@ def _told(cohort: Cohort, spilled: Spilled, made: Made) -> Iterable[str]:
     """A line for each thing that the user should know of."""
     for what, count in cohort.odd.items():
         if count:
-            yield f"{count:,} {what}."
+            yield f"ICUSTAYS: {what}: {count:,}."
     for variable, found in _refused(made).items():
         examples = ", ".join(f"{text!r} ({count:,})" for text, count in found["examples"].items())
-        yield (
-            f"{variable}: {found['number']:,} values were refused, since the variable's rule does "
-            f"not take them: {examples}."
-        )
+        yield f"{variable}: values refused, not taken by its rule: {found['number']:,}: {examples}."
     for table, counts in spilled.rows.items():
-        for what, count in counts.items():
-            if count and what in ODD_ROWS:
-                yield f"{table}: {count:,} rows {what} {ODD_ROWS[what]}."
+        for what, consequence in ODD_ROWS.items():
+            if counts[what]:
+                yield f"{table}: rows {what} ({consequence}): {counts[what]:,}."
     if spilled.odd_times:
         times = sorted(spilled.odd_times.items(), key=_most_frequent)[:_NUM_EXAMPLES]
-        examples = ", ".join(repr(text) for text, _ in times)
-        yield f"Times that cannot be read: {examples}."
+        yield f"Times that cannot be read: {', '.join(repr(text) for text, _ in times)}."
     if made.line_breaks:
-        yield f"{made.line_breaks:,} texts held a line break; a blank stands for it."
+        yield f"Texts with a line break (a blank stands for it): {made.line_breaks:,}."

@@ -226,7 +226,7 @@ _NONE = (
     "with the answer None where the eyes' opening is missing: pandas 2 reads that text as missing. "
     "Use pandas 1.5.3, or this command."
 )
-_DOUBLED = "without each second line: the events were extracted twice into one folder."
+_DOUBLED = "without each second line: all stands there twice, as do events extracted twice."
 
 
 def verify(folder: Path, hashes: Mapping[str, str], jobs: int = 1) -> Verdict:

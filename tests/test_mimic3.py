@@ -280,6 +280,13 @@ def test_any_form_of_the_tables_gives_the_same(rules, tmp_path, split, form):
     assert sorted(told_then) == sorted(told)
 
 
+def test_a_path_with_signs_of_all_kinds(rules, tmp_path, split):
+    (files, *_), *_ = rules
+    folder = tmp_path / "we[i]rd *? {x} subject=1" / "数据 é"
+    raw = every_rule().write(folder / "raw", packed=True)
+    check_same(made(raw, folder / "out [1]*", split)[0], files)
+
+
 def test_columns_of_any_order_and_a_byte_order_mark(rules, tmp_path, split, monkeypatch):
     (files, *_), *_ = rules
     for name, header in list(mimic3_tables.HEADERS.items()):

@@ -94,7 +94,7 @@ def make_episodes(share: Share, out: Path, *, whole: bool) -> Made:
 
 def _read(share: Share) -> pl.DataFrame:
     frames = [
-        pl.scan_ipc(path).slice(begin, length).collect()
+        pl.scan_ipc(path, glob=False, hive_partitioning=False).slice(begin, length).collect()
         for path, begin, length in share.slices
         if length
     ]

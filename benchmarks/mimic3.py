@@ -10,7 +10,8 @@ stay those of the demo. Run it on a machine with nothing else to do: the result,
 benchmarks/results/mimic3.json, holds the load before and after, and the processors' seconds, which
 depend on it less than the clock's.
 
-Also, in the same run: how polars and duckdb compare in what the first scan and the buckets need.
+Also, in the same run: how polars and duckdb compare in what the first scan and the buckets need
+(pip install duckdb; --quick leaves it out).
 """
 
 import argparse

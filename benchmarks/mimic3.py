@@ -156,7 +156,10 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="no comparison of engines")
     given = parser.parse_args()
     result: dict[str, Any] = {
-        "command": " ".join(["python -m benchmarks.mimic3", *sys.argv[1:]]),
+        "command": (
+            f"python -m benchmarks.mimic3 --raw DEMO --millions {' '.join(map(str, given.millions))}"
+            f" --jobs {given.jobs} --memory {given.memory}"
+        ),
         "versions": {"python": platform.python_version(), "polars": pl.__version__},
         "load before": os.getloadavg()[0],
         "sizes": [],

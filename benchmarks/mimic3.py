@@ -155,10 +155,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for the tables; the system's, if not given")
     parser.add_argument("--quick", action="store_true", help="no comparison of engines")
     given = parser.parse_args()
+    millions_given = " ".join(f"{each:g}" for each in given.millions)
     result: dict[str, Any] = {
         "command": (
-            f"python -m benchmarks.mimic3 --raw DEMO --millions {' '.join(map(str, given.millions))}"
-            f" --jobs {given.jobs} --memory {given.memory}"
+            f"python -m benchmarks.mimic3 --raw DEMO --millions {millions_given} "
+            f"--jobs {given.jobs} --memory {given.memory}"
         ),
         "versions": {"python": platform.python_version(), "polars": pl.__version__},
         "load before": os.getloadavg()[0],

@@ -378,6 +378,10 @@ class SchedulePart(Part):
         """What the rates are multiplied by at ``step``, 0 to ``num_steps`` - 1."""
         raise NotImplementedError(f"{type(self).__name__}.factor")
 
+    def rate(self, lr: float, step: int, num_steps: int) -> float:
+        """The rate at ``step`` of parameters whose own is ``lr``: it times :meth:`factor`."""
+        return lr * self.factor(step, num_steps)
+
 
 # --- the registry
 

@@ -145,8 +145,8 @@ class Run:
             build_network(config, spec),
             spec,
             config.optimizer,
+            config.schedule,
             config.seed,
-            schedule=config.schedule,
             learning_rates=config.model.learning_rates(),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
@@ -347,7 +347,9 @@ def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
         "seed": config.seed,
         "max_epochs": config.trainer.max_epochs,
         "batch_size": config.dataset.batch_size,
+        "optimizer": parts.kind_of(config.optimizer)[1],
         "lr": config.optimizer.lr,
+        "schedule": parts.kind_of(config.schedule)[1],
     }
 
 

@@ -62,6 +62,9 @@ class TensorBoardReport(Checkpoint):
         step = trainer.global_step
         if step >= self._next_step_to_log:
             self.writer.add_scalar("loss/step", outputs["loss"].item(), step)
+            assert isinstance(pl_module, Classification)
+            for name, rate in pl_module.rates().items():
+                self.writer.add_scalar(f"learning rate/{name}", rate, step)
             self._next_step_to_log = step + self.log_every_n_steps
 
     @torch.no_grad()

@@ -160,37 +160,39 @@ def _runs(
 def _labels(cells: list[ExperimentConfig]) -> list[str | None]:
     """A name for each cell that would share its own with another; None where model, init and
     padding tell it apart.
+
+    Where datasets or other parts differ, their names are told, and not what they bring with them.
     """
     names = [configs.cell(config) for config in cells]
+    flats = [flatten(configs.to_plain(config)) for config in cells]
     labels: list[str | None] = []
-    for config, name in zip(cells, names, strict=True):
-        alike = [other for other, each in zip(cells, names, strict=True) if each == name]
+    for name, own in zip(names, flats, strict=True):
+        alike = [flat for flat, each in zip(flats, names, strict=True) if each == name]
         if len(alike) == 1:
             labels.append(None)
             continue
-        flat = [flatten(configs.to_plain(other)) for other in alike]
-        own = flatten(configs.to_plain(config))
-        differing = [key for key in own if len({str(each.get(key)) for each in flat}) > 1]
-        if "dataset.name" in differing:  # which brings much else with it
-            differing = ["dataset.name", *_asked_for(differing, config, alike)]
-        words = [
-            own[key] if key == "dataset.name" else f"{key}={_as_written(own[key])}"
-            for key in differing
-        ]
+        chosen = _differing(["dataset.name"], alike)
+        kin = _like(own, alike, chosen)
+        chosen += _differing([key for key in own if key.startswith("parts.")], kin)
+        kin = _like(own, kin, chosen)
+        words = [_word(key, own) for key in (*chosen, *_differing(list(own), kin))]
         labels.append("-".join([name, *words]).replace("/", "_").replace("\\", "_"))
     return labels
 
 
-def _asked_for(
-    differing: list[str], config: ExperimentConfig, alike: list[ExperimentConfig]
-) -> list[str]:
-    """Of the keys that differ over datasets, those that differ within this cell's own, too."""
-    same = [
-        flatten(configs.to_plain(other))
-        for other in alike
-        if other.dataset.name == config.dataset.name
-    ]
-    return [key for key in differing if len({str(each.get(key)) for each in same}) > 1]
+def _differing(keys: list[str], cells: list[dict[str, Any]]) -> list[str]:
+    return [key for key in keys if len({str(each.get(key)) for each in cells}) > 1]
+
+
+def _like(
+    own: dict[str, Any], cells: list[dict[str, Any]], keys: list[str]
+) -> list[dict[str, Any]]:
+    return [each for each in cells if all(each.get(key) == own[key] for key in keys)]
+
+
+def _word(key: str, own: dict[str, Any]) -> str:
+    value = "null" if own[key] is None else str(own[key])
+    return value if key == "dataset.name" else f"{key.removeprefix('parts.')}={value}"
 
 
 def _combinations(overrides: list[str]) -> list[list[str]]:
@@ -217,10 +219,6 @@ def _identity_but_seed(config: ExperimentConfig) -> tuple[tuple[str, Any], ...]:
 
 def _key(override: str) -> str:
     return override.split("=", maxsplit=1)[0].lstrip("+~")
-
-
-def _as_written(value: Any) -> str:
-    return "null" if value is None else str(value)
 
 
 def _quoted(value: str) -> str:

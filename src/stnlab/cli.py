@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from stnlab.config.composition import (
     CONF_DIR,
+    escape_folders,
     explain,
     from_hydra,
     is_of_hydra,
@@ -30,11 +31,13 @@ train.py: fit, validate and test one run, and leave a complete run folder.
   python train.py dataset=RTS model=cnn seed=3
   python train.py dataset=same-image model=multi-stn init=left-right padding=border
   python train.py dataset=mimic dataset.source=synthetic model=ts-stn
-  python train.py trainer.max_epochs=1 trainer.limit_train_batches=0.1 name=quick
+  python train.py trainer=fast name=fast           seconds, to see what a run leaves
+  python train.py init_from=outputs/RTS/cnn/seed=0 dataset=rot90 model=cnn name=tuned
 
 The run folder is outputs/<name>/<cell>/seed=<n>, for example
-outputs/rot90/stn-identity-zeros/seed=0. A complete run is not run again; an interrupted one goes on
-from its last epoch. View it with: tensorboard --logdir outputs
+outputs/rot90/stn-identity-zeros/seed=0. A complete run is not run again, but goes on where
+trainer.max_epochs is larger now; an interrupted one goes on from its last epoch. View it with:
+tensorboard --logdir outputs
 
 Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 {groups}
@@ -119,6 +122,7 @@ def _train(composed: DictConfig) -> None:
 def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
     """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
+    sys.argv[1:] = escape_folders(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
     composed = False
 

@@ -370,7 +370,9 @@ class SchedulePart(Part):
     So a resumed run has the rates of one that never stopped.
     """
 
-    needs_num_steps: ClassVar[bool] = False  # whether it depends on how long training will be
+    # Whether a step's factor depends on how many steps there will be; then no run of it goes on to
+    # more epochs than it was begun with.
+    needs_num_steps: ClassVar[bool] = False
 
     name: str = "none"
 

@@ -66,11 +66,21 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
             if is_ready
             else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
         ):
-            return hydra.compose(config_name, overrides=list(overrides))
+            return hydra.compose(config_name, overrides=escape_folders(overrides))
     except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise
         raise explain(error) from error
+
+
+def escape_folders(overrides: Sequence[str]) -> list[str]:
+    """Let ``init_from`` name a run's folder, ``…/seed=0``, without the quotes that Hydra wants."""
+    return [
+        re.sub(r"(?<!^init_from)(?<!\\)=", r"\\=", each)
+        if re.match(r"init_from=[^'\"]", each)
+        else each
+        for each in overrides
+    ]
 
 
 def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:

@@ -1,6 +1,7 @@
 """What TensorBoard shows of a run."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -103,3 +104,16 @@ class TensorBoardReport(Checkpoint):
         """Close the event file, if there is one."""
         if self._writer is not None:
             self._writer.close()
+
+
+def move_hyperparameters(folder: Path, to: Path) -> None:
+    """Move the event files that fill the HParams tab, each of which holds nothing else.
+
+    A run that goes on has others, and TensorBoard would show the first that it finds.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader  # type: ignore[import-untyped]
+
+    for path in folder.glob("events.out.tfevents.*"):
+        values = [v for event in EventFileLoader(str(path)).Load() for v in event.summary.value]
+        if any(each.metadata.plugin_data.plugin_name == "hparams" for each in values):
+            path.replace(to / path.name)

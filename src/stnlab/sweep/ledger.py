@@ -23,6 +23,7 @@ class Status(Enum):
     """Where a planned run stands."""
 
     done = "done"
+    shorter = "of fewer epochs"  # complete as such; it goes on
     running = "running"
     interrupted = "interrupted"
     failed = "failed"
@@ -61,8 +62,9 @@ def look(run: PlannedRun) -> Standing:
     if folder.error.exists():
         message = folder.error.read_text(encoding="utf-8", errors="replace").strip()
         return Standing(run, Status.failed, _history(run), None, message)
-    if state is State.interrupted:
-        return Standing(run, Status.interrupted, _history(run), None)
+    if state in (State.interrupted, State.shorter):
+        status = Status.shorter if state is State.shorter else Status.interrupted
+        return Standing(run, status, _history(run), None)
     return Standing(run, Status.missing, [], None)
 
 
@@ -127,7 +129,7 @@ def _kind(standing: Standing) -> tuple[str, str]:
 def _seconds_of_a_run(standing: Standing) -> float | None:
     if standing.metrics is not None:
         return float(sum(standing.metrics["seconds"].values()))
-    if standing.status is Status.running and standing.history:
+    if standing.status in (Status.running, Status.shorter) and standing.history:
         epochs = standing.run.config.trainer.max_epochs
         return epochs * mean(row["seconds"] for row in standing.history)
     return None

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, compose_study
 from stnlab.config.composition import explain
-from stnlab.config.identity import flatten, transformer_start
+from stnlab.config.identity import transformer_start
 from stnlab.config.trust import require_countable
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
@@ -164,7 +164,7 @@ def _labels(cells: list[ExperimentConfig]) -> list[str | None]:
     Where datasets or other parts differ, their names are told, and not what they bring with them.
     """
     names = [configs.cell(config) for config in cells]
-    flats = [flatten(configs.to_plain(config)) for config in cells]
+    flats = [configs.identity(configs.to_plain(config)) for config in cells]
     labels: list[str | None] = []
     for name, own in zip(names, flats, strict=True):
         alike = [flat for flat, each in zip(flats, names, strict=True) if each == name]
@@ -191,6 +191,8 @@ def _like(
 
 
 def _word(key: str, own: dict[str, Any]) -> str:
+    if key == "init_from_sha256":
+        return f"init_from={own[key][:8]}"
     value = "null" if own[key] is None else str(own[key])
     return value if key == "dataset.name" else f"{key.removeprefix('parts.')}={value}"
 

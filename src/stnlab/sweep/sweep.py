@@ -22,6 +22,7 @@ from stnlab.sweep.progress import SweepProgress, clock
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
 _MAX_ATTEMPTS = 3
 _WAIT_SECONDS = 1.0
+_UNFINISHED = (Status.missing, Status.interrupted, Status.shorter)
 _PIPE_WIDTH = 160  # nothing is folded where there is no screen
 
 
@@ -91,7 +92,7 @@ class Sweep:
             else:
                 break
         for each in now:
-            if each.status in (Status.missing, Status.interrupted):
+            if each.status in _UNFINISHED:
                 text = (
                     f"its process ended {_MAX_ATTEMPTS} times without a result. The launcher said: "
                     f"{broken or 'nothing'}"
@@ -148,12 +149,14 @@ def _is_older(report: Path, standings: Sequence[Standing]) -> bool:
 
 
 def _has_begun(run: PlannedRun) -> bool:
-    return run.folder.config.exists() and look(run).status is not Status.other_config
+    if not run.folder.config.exists():
+        return False
+    return look(run).status not in (Status.other_config, Status.shorter)
 
 
 def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:
     tried = attempts[standing.run.folder.path]
-    if standing.status in (Status.missing, Status.interrupted):
+    if standing.status in _UNFINISHED:
         return tried < _MAX_ATTEMPTS
     return standing.status in (Status.failed, Status.other_config) and tried == 0
 

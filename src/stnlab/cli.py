@@ -12,7 +12,6 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from stnlab.config.composition import (
-    CONF_DIR,
     escape_folders,
     explain,
     from_hydra,
@@ -20,6 +19,7 @@ from stnlab.config.composition import (
     wants_stack_trace,
 )
 from stnlab.config.trust import require_plain_files
+from stnlab.data.places import CONF_DIR
 from stnlab.errors import UserError
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 
@@ -86,7 +86,7 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_TRAIN_HELP.format(groups=_describe_groups(leaving_out="study")), end="")
+        print(_as_called(_TRAIN_HELP).format(groups=_describe_groups("study")), end="")
         return 0
     return _run_hydra("train", _train)
 
@@ -94,7 +94,7 @@ def train_main() -> int:
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_SWEEP_HELP.format(groups=_describe_groups()), end="")
+        print(_as_called(_SWEEP_HELP).format(groups=_describe_groups()), end="")
         return 0
     if any(re.match(r"\+*hydra[/.]sweeper\b", argument) for argument in sys.argv[1:]):
         return _tell(
@@ -172,6 +172,13 @@ class _Ended(BaseException):  # no Exception, for Hydra
 def _tell(error: UserError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_status
+
+
+def _as_called(text: str) -> str:
+    """A help that says ``stnlab-train`` where the installed commands are used."""
+    if not Path(sys.argv[0]).name.startswith("stnlab-"):
+        return text
+    return re.sub(r"(?:python )?\b(train|sweep)\.py", r"stnlab-\1", text)
 
 
 def _describe_groups(leaving_out: str | None = None) -> str:

@@ -22,10 +22,8 @@ from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBase
 from stnlab import schema
 from stnlab.config.trust import require_plain_files
 from stnlab.config.validation import validate, validate_sweep
-from stnlab.data.places import PROJECT_DIR
+from stnlab.data.places import CONF_DIR
 from stnlab.errors import UserError, did_you_mean
-
-CONF_DIR = PROJECT_DIR / "conf"
 
 _MAX_MESSAGE = 1000  # characters
 _HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")

@@ -178,7 +178,9 @@ def _refuse_other_configs(standings: list[Standing]) -> None:
 
 def _write_records(plans: list[StudyPlan]) -> bool:
     """Note in each folder what it should hold; returns whether that is new."""
-    command = " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    python = ["python"] if program.endswith(".py") else []  # installed, it is a command by itself
+    command = " ".join([*python, program, *sys.argv[1:]])
     changed = False
     for each in plans:
         path = each.path / "sweep.json"

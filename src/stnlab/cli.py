@@ -11,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from stnlab import extensions
 from stnlab.config.composition import (
     escape_folders,
     explain,
@@ -44,6 +45,8 @@ Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 Every other key is set as KEY=VALUE, for example seed=1, dataset.val_size=0, optimizer.lr=0.0005,
 num_threads=2, distortion.backend=pil, overwrite=true.
 
+  --with FILE         parts of your own, from a Python file or a module: docs/extending.md
+  --config-dir DIR    a folder with configs of your own, beside conf/
   --cfg job           print the resolved config and stop
   --multirun, -m      run every combination: python train.py -m model=cnn,stn seed=0,1
   --shell-completion  shell completion, for example: eval "$(python train.py -sc install=bash)"
@@ -76,6 +79,8 @@ Engines (Hydra's launchers; the same numbers on each):
   hydra/launcher=submitit_slurm   Slurm (hydra.launcher.partition=…; pip install '.[slurm]')
   hydra/launcher=ray              Ray (pip install '.[ray]')
 
+Parts and configs of your own: --with FILE --config-dir DIR (docs/extending.md)
+
 Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 {groups}
 Every key of train.py is a key here, for all runs; several values, as in optimizer.lr=0.001,0.0003,
@@ -85,6 +90,8 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
+    if refused := _import_users_parts():
+        return refused
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(_as_called(_TRAIN_HELP).format(groups=_describe_groups("study")), end="")
         return 0
@@ -93,6 +100,8 @@ def train_main() -> int:
 
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
+    if refused := _import_users_parts():
+        return refused
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(_as_called(_SWEEP_HELP).format(groups=_describe_groups()), end="")
         return 0
@@ -106,6 +115,17 @@ def sweep_main() -> int:
     from stnlab.sweep.job import run_job
 
     return _run_hydra("sweep", run_job)
+
+
+def _import_users_parts() -> int:
+    """Take ``--with`` off the command line; returns the exit status of what cannot be imported."""
+    try:
+        sys.argv[1:] = extensions.take_from(sys.argv[1:])
+    except UserError as error:
+        if wants_stack_trace():
+            raise
+        return _tell(error)
+    return 0
 
 
 def _train(composed: DictConfig) -> None:

@@ -223,7 +223,7 @@ class RunFolder:
             return f"A run goes on to more epochs, and not back to fewer.{there}"
         name = str(self._read_config().get("parts", {}).get("schedule", "none"))
         schedule = parts.offered("schedule").get(name)
-        if schedule is None or schedule.needs_num_steps:
+        if getattr(schedule, "needs_num_steps", True):
             return (
                 f"It cannot go on to more epochs: under schedule={name} the rate of every step "
                 "follows from the number of all steps, so that the epochs it has had were others."

@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint_is_refused_or_the_same(checkpoint, tmp_path, batch
             assert as_lists(found) == expected
         else:
             assert "last.ckpt is damaged" in refusal
-            assert f"Delete {path.parent} to start this run from its beginning" in refusal
+            assert f"Move {path.parent} away to start this run from its beginning" in refusal
             num_refused += 1
     assert num_refused >= 16
 

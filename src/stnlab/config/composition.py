@@ -19,7 +19,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
-from stnlab import schema
+from stnlab import extensions, schema
 from stnlab.config.trust import require_plain_files
 from stnlab.config.validation import validate, validate_sweep
 from stnlab.data.places import CONF_DIR
@@ -87,6 +87,7 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
     Raises:
         UserError: for an unknown key, a missing value, or a rule that is broken.
     """
+    extensions.load()  # a worker of a sweep is told by the environment
     config = _typed(composed)
     assert isinstance(config, schema.ExperimentConfig)
     validate(config)

@@ -5,7 +5,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from stnlab import parts
+from stnlab import extensions, parts
 from stnlab.checkpoints import checkpoint_of, weights_checksum
 from stnlab.schema import ExperimentConfig
 
@@ -41,8 +41,9 @@ _BEFORE = {
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The resolved config as plain containers, enums by name.
 
-    ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer. ``parts`` has the
-    name of each group's part, and ``init_from_sha256`` the checksum of the weights to start from.
+    ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer. ``parts`` says by
+    which part each group is read, ``extensions`` the checksums of the user's modules that it takes,
+    ``init_from_sha256`` that of the weights that it starts from.
 
     Raises:
         UserError: those weights cannot be read.
@@ -58,7 +59,13 @@ def to_plain(config: ExperimentConfig) -> dict[str, Any]:
         for group in parts.GROUPS
         if plain[group] != NOT_APPLICABLE
     }
-    return {**plain, "parts": kinds}
+    used = {type(getattr(config, group)).__module__ for group in kinds} | parts.callback_modules()
+    own = {
+        each.module: each.sha256
+        for each in extensions.loaded()
+        if any(f"{module}.".startswith(f"{each.module}.") for module in used)
+    }
+    return {**plain, "parts": kinds, **({"extensions": own} if own else {})}
 
 
 def _plain(value: Any) -> Any:
@@ -128,7 +135,8 @@ def _default(kind: type[Any], key: str) -> Any:
         return _MISSING
     if rest:
         inner = get_type_hints(kind)[first]
-        return _default(inner, rest) if dataclasses.is_dataclass(inner) else _MISSING
+        is_group = isinstance(inner, type) and dataclasses.is_dataclass(inner)
+        return _default(inner, rest) if is_group else _MISSING
     value = field.default
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
@@ -170,11 +178,17 @@ def transformer_start(config: ExperimentConfig) -> tuple[str, str]:
 
 
 def cell(config: ExperimentConfig) -> str:
-    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``."""
+    """The row of a results table that the run belongs to, e.g. ``stn-identity-zeros``.
+
+    A warp is named where it is not the affine one: ``stn-rotation-identity-zeros``.
+    """
     if config.cell is not None:
         return config.cell
-    start = [each for each in transformer_start(config) if each != NOT_APPLICABLE]
-    return "-".join([config.model.name, *start])
+    words = [config.model.name]
+    if config.model.has_transformer:
+        warp = [] if config.warp.name in _BEFORE["warp"] else [config.warp.name]
+        words += [*warp, *transformer_start(config)]
+    return "-".join(words)
 
 
 def folder(config: ExperimentConfig) -> Path:

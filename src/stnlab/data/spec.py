@@ -61,6 +61,10 @@ class ImageSpec(DatasetSpec):
         if self.object_size == (0, 0):
             object.__setattr__(self, "object_size", self.size)
 
+    def class_name(self, number: int) -> str:
+        """What a class is called."""
+        return self.classes[number] if self.classes else str(number)
+
     @property
     def objects_have_channels(self) -> bool:
         """Whether each of several objects lies on channels of its own."""

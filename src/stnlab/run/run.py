@@ -28,7 +28,7 @@ from stnlab import config as configs
 from stnlab import parts
 from stnlab.checkpoints import load_checkpoint
 from stnlab.config import ExperimentConfig
-from stnlab.config.identity import transformer_start
+from stnlab.config.identity import flatten, transformer_start
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
@@ -44,6 +44,7 @@ from stnlab.run.tensorboard import TensorBoardReport, move_hyperparameters
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
+_SHOWN_SCORES = ("accuracy", "auroc", "auprc")  # of metrics.json, by TensorBoard
 _CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
@@ -139,6 +140,7 @@ class Run:
     def __init__(self, config: ExperimentConfig, folder: RunFolder, console: Console) -> None:
         began = time.perf_counter()
         self.config, self.folder = config, folder
+        self.plain = configs.to_plain(config)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
         self.experiment = config.dataset.experiment(config, folder)
@@ -195,7 +197,7 @@ class Run:
     def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
             if resume and self._goes_on():
-                kept = self.folder.go_on(configs.to_plain(self.config))
+                kept = self.folder.go_on(self.plain)
                 if kept is not None:
                     move_hyperparameters(self.folder.path, kept)
                 self.recorder.resume(self.trainer, self.task)
@@ -303,6 +305,7 @@ class Run:
             "environment": environment(self.trainer.strategy.root_device),
             "data": experiment.data,
             **self.initial,
+            **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)
         return metrics
@@ -363,10 +366,9 @@ def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
     """The metrics that TensorBoard's HParams tab compares runs by."""
-    shown: dict[str, float] = {}
-    for when, found in (("test", metrics["test"]), ("best", metrics["best"]["test"])):
-        if "auroc" in found:
-            shown |= {f"{when}/{name}": found[name] for name in ("auroc", "auprc")}
-        else:
-            shown |= {f"{when}/{part}/accuracy": found[part]["accuracy"] for part in found}
-    return shown
+    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    return {
+        key.replace(".", "/"): value
+        for key, value in flatten(found).items()
+        if key.rpartition(".")[2] in _SHOWN_SCORES
+    }

@@ -12,18 +12,19 @@ from stnlab.run.run import Outcome
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """Print a short table of test results and the run's folder."""
     metrics = outcome.metrics
-    is_clinical = "auroc" in metrics["test"]
+    test, data = metrics["test"], metrics["data"]
+    is_clinical, by_part = "auroc" in test, any(isinstance(each, dict) for each in test.values())
     table = Table(box=None, pad_edge=False)
-    table.add_column("test stays" if is_clinical else "test digits")
-    if not is_clinical:
+    table.add_column("test stays" if is_clinical else "test set")
+    if by_part:
         table.add_column("n", justify="right")
     table.add_column("last epoch", justify="right")
     table.add_column(f"best epoch ({metrics['best']['epoch']})", justify="right")
-    for row in (_of_stays if is_clinical else _of_digits)(metrics):
+    rows = _of_stays if is_clinical else _by_part if by_part else _of_all
+    for row in rows(metrics):
         table.add_row(*row)
     console.print(table)
     if is_clinical:
-        test, data = metrics["test"], metrics["data"]
         console.print(
             f"{test['n']} stays, {test['positives']} deaths; in brackets 95% intervals over "
             f"patients. Data: {data['name']}.",
@@ -35,10 +36,15 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"run folder: {outcome.path}{note}", soft_wrap=True, markup=False)
 
 
-def _of_digits(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+def _by_part(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for part, last in metrics["test"].items():
         best = metrics["best"]["test"][part]
         yield part, str(last["n"]), f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}"
+
+
+def _of_all(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    last, best = metrics["test"], metrics["best"]["test"]
+    yield f"accuracy, n = {last['n']}", f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}"
 
 
 def _of_stays(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -60,12 +60,12 @@ class ExperimentConfig:
     schedule: SchedulePart = MISSING
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     seed: int = 0
-    init_from: str | None = None
     name: str | None = None
     cell: str | None = None
     output_dir: str = "outputs"
     overwrite: bool = False
     num_threads: int = 1
+    init_from: str | None = None
 
 
 class ClaimKind(Enum):

@@ -1,5 +1,6 @@
 """The command line as a person meets it."""
 
+import re
 import signal
 import time
 from functools import partial
@@ -8,7 +9,7 @@ import pytest
 from short_run import SHORT
 
 from stnlab.config import CONF_DIR
-from stnlab.config.composition import escape_folders
+from stnlab.config.composition import with_home
 
 
 def run(train_py, *arguments):
@@ -36,7 +37,9 @@ def test_cfg_job_prints_the_config(train_py):
 def test_a_pipe_gets_a_line_an_epoch_and_a_table(train_py, tmp_path):
     status, out, err = run(train_py, *SHORT, "dataset=RTS", "model=cnn")
     assert (status, err) == (0, "")
-    lines = out.splitlines()
+    first, second, *lines = out.splitlines()
+    assert first == "RTS, cnn, seed 0, 2 epochs; run folder: outputs/RTS/cnn/seed=0"
+    assert re.fullmatch(r"[\d,]+ parameters, 20 steps an epoch", second)
     assert lines[0].startswith("epoch 1/2  train loss")
     assert "left" in lines[0]
     assert lines[1].startswith("epoch 2/2")
@@ -97,4 +100,4 @@ def test_every_combination_with_multirun(train_py, tmp_path):
     ],
 )
 def test_a_runs_folder_needs_no_quotes(given, meant):
-    assert escape_folders([given]) == [meant]
+    assert with_home([given]) == [meant]

@@ -98,7 +98,7 @@ def test_tensorboard_shows_the_run_as_it_is_now_and_as_it_was(run):
         events.Reload()
         content = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
         found = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info.hparams
-        assert found["max_epochs"].number_value == num_epochs
+        assert found["trainer.max_epochs"].number_value == num_epochs
     events = EventAccumulator(str(path))
     events.Reload()
     assert [event.step for event in events.Scalars("loss/val")] == [5, 10, 15]

@@ -64,6 +64,7 @@ class RunFolder:
         self.robustness = path / "robustness.csv"
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
+        self.confusion = path / "confusion.csv"
         self.theta = path / "theta.csv"
         self.checksums = path / "checksums.sha256"
         self.error = path / "error.txt"
@@ -271,6 +272,7 @@ class RunFolder:
             self.robustness,
             self.predictions,
             self.best_predictions,
+            self.confusion,
             self.theta,
         )
 

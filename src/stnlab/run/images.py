@@ -27,6 +27,7 @@ from stnlab.task import Predictions
 
 _NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
 _NUM_FIGURE_EXAMPLES = 32
+_PANEL_HEIGHT = 84  # pixels that a small image is enlarged to, at most
 _NUM_STRIPS = 4
 # What grows along a strip: how its amounts are written, and which they are.
 _STRIPS: dict[str, tuple[str, list[float]]] = {
@@ -59,11 +60,21 @@ class ImageExperiment(Experiment):
 
     @property
     def data(self) -> dict[str, Any]:
-        return {"name": self.parts.name, "sha256": self.parts.sha256}
+        return {
+            "name": self.parts.name,
+            "sha256": self.parts.sha256,
+            "examples": self.spec.examples,
+        }
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        return {"mean": list(self.parts.mean), "std": list(self.parts.std)}
+        return {
+            "mean": list(self.parts.mean),
+            "std": list(self.parts.std),
+            "channels": self.spec.channels,
+            "size": list(self.spec.size),
+            "classes": list(self.spec.classes),
+        }
 
     def place_on(self, device: torch.device) -> None:
         self.parts = self.parts.to(device)
@@ -164,6 +175,7 @@ class ImageExperiment(Experiment):
         predict: Predict,
     ) -> None:
         self._draw_warps(network)
+        self.write_classes(last[0], self.parts.test_names)
         if self.spec.num_objects == 1:
             self._draw_film_strips(network)
             self._measure_robustness(predict)
@@ -277,7 +289,8 @@ class ImageExperiment(Experiment):
         panel = warp_panel(
             self._shown(self._panel_inputs), self._shown(views), _PANEL_EXAMPLES_A_ROW
         )
-        enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
+        times = max(1, _PANEL_HEIGHT // self.spec.size[0])
+        enlarged = panel.repeat_interleave(times, dim=0).repeat_interleave(times, dim=1)
         formats = "HW" if enlarged.dim() == 2 else "HWC"
         name = f"{self.spec.examples}/before above, after below"
         writer.add_image(name, enlarged, step, dataformats=formats)

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import SummaryWriter, summary
 
+from stnlab.config.identity import dataset_label, identity, to_plain, transformer_start
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
 from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
+from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification
 from stnlab.warps.affine import DETERMINANT
 
@@ -97,8 +100,13 @@ class TensorBoardReport(Checkpoint):
         self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
     ) -> None:
         """Fill the HParams tab."""
-        # run_name "." keeps them in this run instead of one of their own.
-        self.writer.add_hparams(parameters, metrics, run_name=".", global_step=step)
+        # Without the summary of an experiment, of which the tab would take one run's for all,
+        # TensorBoard compares the runs itself, and shows what differs first.
+        _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
+        for each in (started, ended):
+            self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close the event file, if there is one."""
@@ -106,14 +114,46 @@ class TensorBoardReport(Checkpoint):
             self._writer.close()
 
 
-def move_hyperparameters(folder: Path, to: Path) -> None:
-    """Move the event files that fill the HParams tab, each of which holds nothing else.
+def leave_hyperparameters(folder: Path, to: Path) -> None:
+    """Copy the event files of a run that goes on, and take the HParams tab's part out of its own.
 
-    A run that goes on has others, and TensorBoard would show the first that it finds.
+    TensorBoard would show the first that it finds, of before it went on.
     """
-    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader  # type: ignore[import-untyped]
+    from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-untyped]
+        RawEventFileLoader,
+    )
+    from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+    from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+        RecordWriter,
+    )
 
     for path in folder.glob("events.out.tfevents.*"):
-        values = [v for event in EventFileLoader(str(path)).Load() for v in event.summary.value]
-        if any(each.metadata.plugin_data.plugin_name == "hparams" for each in values):
-            path.replace(to / path.name)
+        shutil.copy2(path, to / path.name)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            writer = RecordWriter(file)
+            for record in RawEventFileLoader(str(path)).Load():
+                values = Event.FromString(record).summary.value
+                if not any(v.metadata.plugin_data.plugin_name == "hparams" for v in values):
+                    writer.write(record)
+        temporary.replace(path)
+
+
+def hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
+    """What TensorBoard's HParams tab tells runs apart by: all keys that decide a run's numbers."""
+    plain = to_plain(config)
+    init, padding = transformer_start(config)
+    shown = {"dataset": dataset_label(plain), "model": config.model.name}
+    shown |= {"init": init, "padding": padding}
+    own = {
+        key: _scalar(value)
+        for key, value in identity(plain).items()
+        if not key.startswith("parts.") and key not in ("dataset.name", "model.name")
+    }
+    return own | shown
+
+
+def _scalar(value: Any) -> int | float | str:
+    if value is None:
+        return "null"
+    return value if isinstance(value, int | float | str) else str(value)

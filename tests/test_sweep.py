@@ -82,7 +82,7 @@ def test_a_grid_over_datasets_goes_to_each_datasets_folder():
 def test_a_cell_is_named_for_the_part_that_was_chosen_and_not_for_its_keys():
     (rot90,) = planned("model=cnn", "optimizer=adam,sgd", "schedule=none,cosine", seeds=[0])
     assert cells(rot90) == [
-        f"cnn-optimizer={optimizer}-schedule={schedule}"
+        f"cnn-schedule={schedule}-optimizer={optimizer}"
         for optimizer in ("adam", "sgd")
         for schedule in ("none", "cosine")
     ]

@@ -16,6 +16,7 @@ from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, c
 from stnlab.config.composition import explain
 from stnlab.config.identity import flatten, transformer_start
 from stnlab.config.trust import require_countable
+from stnlab.data.spec import DatasetSpec, Task
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
 
@@ -63,6 +64,7 @@ class StudyPlan(NamedTuple):
                 "model": run.config.model.name,
                 "init": init,
                 "padding": padding,
+                **_tested(run.config.dataset.spec()),
                 "seeds": [],
             }
             cells.setdefault(run.cell, row)["seeds"].append(run.config.seed)
@@ -83,6 +85,15 @@ class StudyPlan(NamedTuple):
                 for claim in (study.claims if study else [])
             ],
         }
+
+
+def _tested(spec: DatasetSpec) -> dict[str, str]:
+    """What examples are called and tested on, for a report on runs that have not come to a test."""
+    tested = "whole" if spec.is_series else "parts"
+    return {
+        "examples": spec.examples,
+        "tested": "areas" if spec.task is Task.binary else tested,
+    }
 
 
 def plan(sweep: SweepConfig, overrides: Sequence[str]) -> list[StudyPlan]:

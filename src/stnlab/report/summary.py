@@ -122,6 +122,7 @@ _COLUMNS = (
     *("cell", "published_n", "difference", "difference_low", "difference_high", "p"),
     *("n_without_collapsed", "mean_without_collapsed", "std_without_collapsed", "values"),
     *("method", "margin", "seeds_needed", "best_p"),
+    "validation",  # the mean best validation score: what settings are to be chosen by
 )
 
 
@@ -155,6 +156,7 @@ def _csv_row(row: Row) -> dict[str, Any]:
         "p": row.comparison.p,
         "margin": row.comparison.margin,
         "best_p": row.comparison.best_p,
+        "validation": describe(list(row.cell.values("validation.score").values())).mean,
         "mean_without_collapsed": without.mean,
         "std_without_collapsed": without.sd,
     }
@@ -227,6 +229,7 @@ def _run(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "collapsed": run.collapsed,
         "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+        "validation": run.metrics.get("validation"),
     }
 
 

@@ -232,9 +232,12 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
     for each in standings:
         if each.message:
             console.print(f"{each.run}: {each.message.splitlines()[-1]}", markup=False)
+    num_done = sum(each.status is Status.done for each in standings)
+    if num_done == len(standings):
+        console.print(f"all {num_done} runs are done")
+        return
     left = seconds_left(standings, num_workers)
     estimate = "no run is done yet to learn from" if left is None else say_left(left)
-    num_done = sum(each.status is Status.done for each in standings)
     console.print(
         f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: {estimate}"
     )

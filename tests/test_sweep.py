@@ -115,7 +115,7 @@ def test_cells_that_differ_in_another_key_get_names_of_their_own():
     [
         (["seed=1"], None, r"seed is a single run's key; a sweep takes seeds="),
         (["model=cnn"], "RTS", r"study=RTS sets model itself\. Leave model=… out"),
-        (["dataset=rot90,RTS", "model=multi-stn"], None, "warps each of two digits"),
+        (["dataset=rot90,RTS", "model=multi-stn"], None, "warps each of two objects"),
         (["model=cnn,sttn"], None, "Did you mean 'stn'"),
         (["model=cnn,"], None, "cannot read the override"),
         (["optimizer.lr=0.1,abc"], None, "optimizer.lr"),

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor, nn
 
-from stnlab.models.convolution import conv_pool_relu, output_size
+from stnlab.models.convolution import conv_pool_relu, in_a_row, output_size
 from stnlab.schema import ClassifierConfig, FcnConfig
 
 
@@ -34,7 +34,8 @@ class ConvClassifier(nn.Module):
         self.classes = nn.Linear(config.hidden, num_classes)
 
     def forward(self, views: Tensor) -> Tensor:
-        features = self.channel_dropout(self.block2(self.block1(views.flatten(0, 1))))
+        features = in_a_row(views.flatten(0, 1), self.block1, self.block2)
+        features = self.channel_dropout(features)
         hidden = self.hidden(features.reshape(len(views), -1)).relu_()
         logits: Tensor = self.classes(self.dropout(hidden))
         return logits

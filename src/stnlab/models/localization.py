@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from stnlab.models.convolution import conv_pool_relu, output_size
+from stnlab.models.convolution import conv_pool_relu, in_a_row, output_size
 from stnlab.schema import LocalizationConfig
 
 
@@ -34,7 +34,7 @@ class Localization(nn.Module):
         self.theta_shape = theta_shape
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = self.block2(self.block1(inputs)).flatten(1)
+        features = in_a_row(inputs, self.block1, self.block2).flatten(1)
         theta: Tensor = self.theta(self.hidden(features).relu_())
         return theta.view(-1, *self.theta_shape)
 

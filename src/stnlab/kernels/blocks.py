@@ -44,7 +44,7 @@ def path() -> str:
     there = [_TORCH, *_PATHS[: best + 1]]
     if asked and asked not in there:
         raise UserError(
-            f"{SWITCH}={asked}: here it can be {', '.join(there)}, or be left unset for the fastest."
+            f"{SWITCH}={asked}: here it can be {', '.join(there)}; unset, it is the fastest."
         )
     return asked or there[-1]
 
@@ -89,7 +89,7 @@ def takes(inputs: Tensor, *parameters: Tensor) -> bool:
     return (
         path() != _TORCH
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
         and not torch.is_autocast_enabled("cpu")
         and not is_in_torch_dispatch_mode()
         and torch._C._functorch.peek_interpreter_stack() is None

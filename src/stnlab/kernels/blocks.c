@@ -36,6 +36,19 @@ static float *floats(int64_t number)
     return aligned_alloc(64, (size_t)round_up(number * 4 + 64, 64));
 }
 
+/* Where the vectors of a patch lie, and how many of them to take at a time. */
+typedef struct {
+    int64_t number, part, *offsets;
+} Slots;
+
+#define MAX_PART 8 /* each vector has an accumulator */
+
+static Slots slots_of(int64_t number)
+{
+    const int64_t parts = (number + MAX_PART - 1) / MAX_PART;
+    return (Slots){number, (number + parts - 1) / parts, NULL};
+}
+
 /* For one image: the values of each block but the last, and what each block chose. */
 static int64_t tape_bytes(const Block *blocks, int number)
 {
@@ -67,7 +80,7 @@ static int64_t tape_bytes(const Block *blocks, int number)
 #define TARGET __attribute__((target("avx2,fma")))
 #define LANES 8
 #define WIDTH 8
-#define OUT_TILE 3
+#define OUT_TILE 2
 #include "blocks_of_width.h"
 
 #define PATH avx512

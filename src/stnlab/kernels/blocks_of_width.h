@@ -202,13 +202,11 @@ static TARGET int NAME(forward)(const Block *blocks, int number, int64_t num_ima
 
 /* --- backward ------------------------------------------------------------------------------ */
 
-#define MAX_SLOTS 8 /* at a time: each has an accumulator */
-
 /* sums[slot] += over the items: gradient times the patch of x where the item points. */
 INLINE void NAME(sum_patches)(const Item *items, int64_t number, const float *x,
                               const int64_t *slots, float *sums, const int num_slots)
 {
-    vec_t sum[MAX_SLOTS];
+    vec_t sum[MAX_PART];
     for (int s = 0; s < num_slots; s++)
         sum[s] = (vec_t){0};
     for (int64_t i = 0; i < number; i++) {
@@ -224,7 +222,7 @@ INLINE void NAME(sum_patches)(const Item *items, int64_t number, const float *x,
 INLINE void NAME(add_patches)(const Item *items, int64_t number, const float *w,
                               const int64_t *slots, float *pixels, const int num_slots)
 {
-    vec_t sum[MAX_SLOTS];
+    vec_t sum[MAX_PART];
     for (int s = 0; s < num_slots; s++)
         sum[s] = *(const vec_t *)(pixels + slots[s]);
     for (int64_t i = 0; i < number; i++) {
@@ -236,52 +234,51 @@ INLINE void NAME(add_patches)(const Item *items, int64_t number, const float *w,
         *(vec_t *)(pixels + slots[s]) = sum[s];
 }
 
-/* Calls `function` with a constant number of slots, all `num_slots` in as equal parts as may be. */
-#define IN_PARTS(function, items, number, from, from_step, to, to_step)                           \
-    for (int64_t s = 0, part; s < num_slots; s += part) {                                         \
-        const int64_t left = num_slots - s, parts = (left + MAX_SLOTS - 1) / MAX_SLOTS;           \
-        part = (left + parts - 1) / parts;                                                        \
-        switch (part) {                                                                           \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 1);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 2);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 3);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 4);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 5);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 6);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 7);                   \
-            ONE_PART(function, items, number, from, from_step, to, to_step, 8);                   \
-        }                                                                                         \
-    }
-#define ONE_PART(function, items, number, from, from_step, to, to_step, size)                     \
+/* Calls `function` with a constant number of slots: all of them, in parts. */
+#define IN_PARTS(function, from, from_step, to, to_step)                                          \
+    for (int64_t s = 0; s < slots->number; s += slots->part)                                      \
+        switch (s + slots->part > slots->number ? slots->number - s : slots->part) {              \
+            ONE_PART(function, from, from_step, to, to_step, 1);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 2);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 3);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 4);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 5);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 6);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 7);                                  \
+            ONE_PART(function, from, from_step, to, to_step, 8);                                  \
+        }
+#define ONE_PART(function, from, from_step, to, to_step, size)                                    \
     case size:                                                                                    \
-        NAME(function)(items, number, from + s * (from_step), slots + s, to + s * (to_step), size);\
+        NAME(function)(items, number, from + s * (from_step), slots->offsets + s,                 \
+                       to + s * (to_step), size);                                                 \
         break
 
 static TARGET void NAME(sum_all_patches)(const Item *items, int64_t number, const float *x,
-                                         const int64_t *slots, int64_t num_slots, float *sums)
+                                         const Slots *slots, float *sums)
 {
-    IN_PARTS(sum_patches, items, number, x, 0, sums, WIDTH)
+    IN_PARTS(sum_patches, x, 0, sums, WIDTH)
 }
 
 static TARGET void NAME(add_all_patches)(const Item *items, int64_t number, const float *w,
-                                         const int64_t *slots, int64_t num_slots, float *pixels)
+                                         const Slots *slots, float *pixels)
 {
-    IN_PARTS(add_patches, items, number, w, WIDTH, pixels, 0)
+    IN_PARTS(add_patches, w, WIDTH, pixels, 0)
 }
 
 /* What the backward of one block needs beside its sizes. */
 typedef struct {
     Block b;
     /* weight's gradient: slots of a patch of the input, sums [O][slot], items [O][most_items] */
-    int64_t row_slots, num_slots, most_items, images_a_flush;
-    int64_t *slots, *num_items;
+    Slots patch;
+    int64_t row_slots, most_items, images_a_flush;
     float *sums;
     Item *items, *window; /* window: of one cell */
+    Item **next;          /* the end of each output's list */
     /* input's gradient: slots of a window (a pooling window's patches), weights
      * [column of the window][O][row and rows of zeros][window_row], sums of every phase-th window,
      * which do not overlap, so that no load waits for a store beside it */
-    int64_t window_row, window_slots, phases, line, phase_size, weight_rows;
-    int64_t *window_offsets;
+    Slots window_patch;
+    int64_t window_row, phases, line, phase_size, weight_rows;
     float *weight, *pixels;
     /* of a group of images: input [row][column][channel], and its gradient */
     int64_t size, padded;
@@ -300,30 +297,30 @@ static float *NAME(place)(work_t *work, float *memory)
     work->field = (type *)at;                                                                     \
     at += round_up((int64_t)sizeof(type) * (number), 64) / 4
     work->row_slots = (patch_row + WIDTH - 1) / WIDTH;
-    work->num_slots = b->kernel_height * work->row_slots;
+    work->patch = slots_of(b->kernel_height * work->row_slots);
     work->images_a_flush = b->cells >= 128 ? 1 : 128 / b->cells;
     if (work->images_a_flush > IMAGES_A_GROUP)
         work->images_a_flush = IMAGES_A_GROUP;
     work->most_items = b->cells * work->images_a_flush + 1;
     work->weight_rows = b->kernel_height + 2 * (b->window_height - 1);
     work->window_row = round_up(patch_row + b->channels, WIDTH);
-    work->window_slots =
-        (b->kernel_height + b->window_height - 1) * (work->window_row / WIDTH);
+    work->window_patch =
+        slots_of((b->kernel_height + b->window_height - 1) * (work->window_row / WIDTH));
     work->phases = (work->window_row + 2 * b->channels - 1) / (2 * b->channels);
     work->line = b->width * b->channels + WIDTH;
     work->phase_size = b->height * work->line;
     work->size = b->height * b->width * b->channels;
     work->padded = work->size + WIDTH;
-    TAKE(slots, int64_t, work->num_slots);
-    TAKE(num_items, int64_t, b->out);
-    TAKE(sums, float, b->out * work->num_slots * WIDTH);
+    TAKE(patch.offsets, int64_t, work->patch.number);
+    TAKE(next, Item *, b->out);
+    TAKE(sums, float, b->out * work->patch.number * WIDTH);
     TAKE(items, Item, b->out * work->most_items);
     TAKE(window, Item, b->out + 1);
-    TAKE(window_offsets, int64_t, work->window_slots);
+    TAKE(window_patch.offsets, int64_t, work->window_patch.number);
     TAKE(weight, float, 2 * b->out * work->weight_rows * work->window_row);
     TAKE(pixels, float, work->phases * work->phase_size);
     TAKE(x, float, IMAGES_A_GROUP * work->padded);
-    TAKE(grad, float, IMAGES_A_GROUP * work->size);
+    TAKE(grad, float, IMAGES_A_GROUP * work->size + WIDTH);
 #undef TAKE
     return at;
 }
@@ -332,13 +329,15 @@ static void NAME(start)(work_t *work, const float *weight)
 {
     const Block *b = &work->b;
     const int64_t zero_rows = b->window_height - 1;
-    for (int64_t s = 0; s < work->num_slots; s++)
-        work->slots[s] = s / work->row_slots * b->width * b->channels + s % work->row_slots * WIDTH;
+    for (int64_t s = 0; s < work->patch.number; s++)
+        work->patch.offsets[s] =
+            s / work->row_slots * b->width * b->channels + s % work->row_slots * WIDTH;
     const int64_t row_vectors = work->window_row / WIDTH;
-    for (int64_t s = 0; s < work->window_slots; s++)
-        work->window_offsets[s] = s / row_vectors * work->line + s % row_vectors * WIDTH;
-    memset(work->num_items, 0, (size_t)b->out * sizeof(int64_t));
-    memset(work->sums, 0, (size_t)(b->out * work->num_slots * WIDTH * 4));
+    for (int64_t s = 0; s < work->window_patch.number; s++)
+        work->window_patch.offsets[s] = s / row_vectors * work->line + s % row_vectors * WIDTH;
+    for (int64_t o = 0; o < b->out; o++)
+        work->next[o] = work->items + o * work->most_items;
+    memset(work->sums, 0, (size_t)(b->out * work->patch.number * WIDTH * 4));
     memset(work->x, 0, (size_t)(IMAGES_A_GROUP * work->padded * 4));
     memset(work->weight, 0, (size_t)(2 * b->out * work->weight_rows * work->window_row * 4));
     for (int64_t column = 0; column < 2; column++)
@@ -357,17 +356,20 @@ static void NAME(start)(work_t *work, const float *weight)
 /* Empties the lists of the weight's and the bias' gradient. */
 static TARGET void NAME(flush)(work_t *work, float *grad_bias)
 {
-    const int64_t sums = work->num_slots * WIDTH;
     for (int64_t o = 0; o < work->b.out; o++) {
         const Item *items = work->items + o * work->most_items;
-        const int64_t number = work->num_items[o];
-        float sum = 0;
-        for (int64_t i = 0; i < number; i++)
-            sum += items[i].grad;
-        grad_bias[o] += sum;
-        NAME(sum_all_patches)(items, number, work->x, work->slots, work->num_slots,
-                              work->sums + o * sums);
-        work->num_items[o] = 0;
+        const int64_t number = work->next[o] - items;
+        float sums[4] = {0}; /* one alone would wait for itself */
+        int64_t i = 0;
+        for (; i + 4 <= number; i += 4)
+            for (int k = 0; k < 4; k++)
+                sums[k] += items[i + k].grad;
+        for (; i < number; i++)
+            sums[0] += items[i].grad;
+        grad_bias[o] += (sums[0] + sums[1]) + (sums[2] + sums[3]);
+        NAME(sum_all_patches)(items, number, work->x, &work->patch,
+                              work->sums + o * work->patch.number * WIDTH);
+        work->next[o] = work->items + o * work->most_items;
     }
 }
 
@@ -381,50 +383,118 @@ static TARGET void NAME(backward_image)(work_t *work, int64_t image, const float
     const Block *b = &work->b;
     const int64_t out = b->out, cells = b->cells, line = b->width * b->channels;
     int32_t in_x[NOTHING + 1] = {0}, in_weight[NOTHING + 1] = {0};
-    Item *const window = work->window;
+    const int32_t weight_size = (int32_t)(work->weight_rows * work->window_row);
+    Item *const window = work->window, **const next = work->next;
     for (int k = 0; k < 2 * b->window_height; k++) {
         in_x[k] = (int32_t)(k / 2 * line + k % 2 * b->channels);
-        in_weight[k] = (int32_t)((k % 2 * out * work->weight_rows + b->window_height - 1 - k / 2) *
-                                 work->window_row);
+        in_weight[k] = (int32_t)(k % 2 * out * weight_size +
+                                 (b->window_height - 1 - k / 2) * work->window_row);
     }
     if (grad_x)
         memset(work->pixels, 0, (size_t)(work->phases * work->phase_size * 4));
-    for (int64_t row = 0, cell = 0; row < b->rows; row++)
-        for (int64_t column = 0; column < b->columns; column++, cell++) {
+    for (int64_t row = 0; row < b->rows; row++) {
+        float *pixels = work->pixels + row * b->window_height * work->line;
+        int64_t phase = 0;
+        for (int64_t column = 0; column < b->columns; column++) {
+            const int64_t cell = row * b->columns + column;
             const int32_t x = (int32_t)(image * work->padded + row * b->window_height * line +
                                         2 * column * b->channels);
-            int64_t number = 0;
+            Item *end = window;
             for (int64_t o = 0; o < out; o++) {
                 const float value = grad[o * grad_out + cell * grad_cell];
                 const int which = chosen[(o * cells + cell) * LANES];
                 const int counts = (which != NOTHING) & (value != 0);
-                Item *const item = work->items + o * work->most_items + work->num_items[o];
-                item->grad = value;
-                item->offset = x + in_x[which];
-                work->num_items[o] += counts;
-                window[number].grad = value;
-                window[number].offset =
-                    (int32_t)(o * work->weight_rows * work->window_row) + in_weight[which];
-                number += counts;
+                *next[o] = (Item){value, x + in_x[which]};
+                next[o] += counts;
+                *end = (Item){value, (int32_t)o * weight_size + in_weight[which]};
+                end += counts;
             }
             if (grad_x)
                 NAME(add_all_patches)
-                (window, number, work->weight, work->window_offsets, work->window_slots,
-                 work->pixels + column % work->phases * work->phase_size +
-                     row * b->window_height * work->line + 2 * column * b->channels);
+                (window, end - window, work->weight, &work->window_patch,
+                 pixels + phase * work->phase_size + 2 * column * b->channels);
+            phase = phase + 1 == work->phases ? 0 : phase + 1;
         }
+    }
     if (!grad_x)
         return;
     for (int64_t y = 0; y < b->height; y++) {
         const float *from = work->pixels + y * work->line;
         float *to = grad_x + y * line;
-        for (int64_t i = 0; i < line; i++) {
-            float sum = from[i];
+        for (int64_t i = 0; i < line; i += WIDTH) { /* beyond its end begins the next line */
+            vec_t sum = *(const vec_t *)(from + i);
             for (int64_t phase = 1; phase < work->phases; phase++)
-                sum += from[phase * work->phase_size + i];
-            to[i] = sum;
+                sum += *(const vec_t *)(from + phase * work->phase_size + i);
+            *(vec_t *)(to + i) = sum;
         }
     }
+}
+
+/* [channel][pixel] of the images of a group to [pixel][channel]. */
+static TARGET void NAME(channels_last)(const work_t *work, const float *images, int64_t given)
+{
+    const int64_t channels = work->b.channels, pixels = work->size / channels;
+    for (int64_t image = 0; image < given; image++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t p = 0; p < pixels; p++)
+                work->x[image * work->padded + p * channels + c] =
+                    images[image * work->size + c * pixels + p];
+}
+
+static TARGET void NAME(channels_first)(const work_t *work, float *images, int64_t given)
+{
+    const int64_t channels = work->b.channels, pixels = work->size / channels;
+    for (int64_t image = 0; image < given; image++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t p = 0; p < pixels; p++)
+                images[image * work->size + c * pixels + p] =
+                    work->grad[image * work->size + p * channels + c];
+}
+
+/* [channel][pixel][lane], as the forward has left them, to [pixel][channel] of each image. */
+static TARGET void NAME(from_lanes)(const work_t *work, const float *values, float *x)
+{
+    const int64_t channels = work->b.channels, pixels = work->size / channels;
+    for (int64_t p = 0; p < pixels; p++)
+        for (int64_t c = 0; c < channels; c++)
+            for (int64_t lane = 0; lane < LANES; lane++)
+                x[lane * work->padded + p * channels + c] = values[(c * pixels + p) * LANES + lane];
+}
+
+/* Block i, for a group of `given` images; all pointers are to the first of the group. */
+static TARGET void NAME(backward_group)(work_t *works, int number, int i, int64_t given,
+                                        const float *images, const uint8_t *tape,
+                                        const float *grad, float *grad_images, float *grad_bias)
+{
+    work_t *work = works + i;
+    const Block *b = &work->b;
+    const int is_last = i == number - 1;
+    const int64_t values = b->out * b->cells;
+    int64_t size = 0, before = 0, own = 0; /* of the tape, and its parts, for one image */
+    for (int j = 0; j < number; j++) {
+        before = j == i - 1 ? size : before;
+        own = j == i ? size + (is_last ? 0 : 4 * values) : own;
+        size += works[j].b.out * works[j].b.cells * (j == number - 1 ? 1 : 5);
+    }
+    if (i == 0)
+        NAME(channels_last)(work, images, given);
+    else
+        for (int64_t first = 0; first < given; first += LANES)
+            NAME(from_lanes)
+            (work, (const float *)(tape + first * size + before * LANES),
+             work->x + first * work->padded);
+    for (int64_t image = 0; image < given; image++) {
+        const int64_t lane = image % LANES;
+        const float *grad_y = is_last ? grad + image * values : works[i + 1].grad + image * values;
+        NAME(backward_image)
+        (work, image, grad_y, is_last ? b->cells : 1, is_last ? 1 : b->out,
+         tape + (image - lane) * size + own * LANES + lane,
+         i || grad_images ? work->grad + image * work->size : NULL);
+        if ((image + 1) % work->images_a_flush == 0 || image == given - 1)
+            NAME(flush)(work, grad_bias);
+    }
+    if (i == 0 && grad_images)
+        NAME(channels_first)(work, grad_images, given);
 }
 
 static TARGET int NAME(backward)(const Block *blocks, int number, int64_t num_images,
@@ -447,51 +517,20 @@ static TARGET int NAME(backward)(const Block *blocks, int number, int64_t num_im
         NAME(start)(works + i, weights[i]);
         memset(grad_biases[i], 0, (size_t)blocks[i].out * 4);
     }
-    const int64_t bytes_an_image = tape_bytes(blocks, number);
     for (int64_t n = 0; n < num_images; n += IMAGES_A_GROUP) {
         const int64_t given = num_images - n < IMAGES_A_GROUP ? num_images - n : IMAGES_A_GROUP;
-        for (int i = number - 1; i >= 0; i--) {
-            work_t *work = works + i;
-            const Block *b = blocks + i;
-            const int64_t pixels = b->height * b->width, values = b->out * b->cells;
-            for (int64_t image = 0; image < given; image++) {
-                const int64_t lane = (n + image) % LANES;
-                const uint8_t *chosen =
-                    (const uint8_t *)tape + (n + image - lane) * bytes_an_image;
-                const float *before = NULL; /* the values of the block before, which i reads */
-                for (int j = 0; j < i; j++) {
-                    before = (const float *)chosen;
-                    chosen += 5 * LANES * blocks[j].out * blocks[j].cells;
-                }
-                chosen += (i < number - 1 ? 4 * LANES * values : 0) + lane;
-                float *x = work->x + image * work->padded;
-                const float *from = before ? before + lane : images + (n + image) * work->size;
-                const int64_t step = before ? LANES : 1;
-                for (int64_t c = 0; c < b->channels; c++)
-                    for (int64_t p = 0; p < pixels; p++)
-                        x[p * b->channels + c] = from[(c * pixels + p) * step];
-                const int is_last = i == number - 1;
-                const float *grad_y = is_last ? grad + (n + image) * values
-                                              : works[i + 1].grad + image * values;
-                float *grad_x = i || grad_images ? work->grad + image * work->size : NULL;
-                NAME(backward_image)(work, image, grad_y, is_last ? b->cells : 1,
-                                     is_last ? 1 : b->out, chosen, grad_x);
-                if (i == 0 && grad_images) {
-                    float *to = grad_images + (n + image) * work->size;
-                    for (int64_t c = 0; c < b->channels; c++)
-                        for (int64_t p = 0; p < pixels; p++)
-                            to[c * pixels + p] = grad_x[p * b->channels + c];
-                }
-                if ((image + 1) % work->images_a_flush == 0 || image == given - 1)
-                    NAME(flush)(work, grad_biases[i]);
-            }
-        }
+        const uint8_t *kept = (const uint8_t *)tape + n * tape_bytes(blocks, number);
+        for (int i = number - 1; i >= 0; i--)
+            NAME(backward_group)
+            (works, number, i, given, images + n * works->size, kept,
+             grad + n * blocks[number - 1].out * blocks[number - 1].cells,
+             grad_images ? grad_images + n * works->size : NULL, grad_biases[i]);
     }
     for (int i = 0; i < number; i++) {
         const Block *b = blocks + i;
         const float *sums = works[i].sums;
         float *to = grad_weights[i];
-        for (int64_t o = 0; o < b->out; o++, sums += works[i].num_slots * WIDTH)
+        for (int64_t o = 0; o < b->out; o++, sums += works[i].patch.number * WIDTH)
             for (int64_t c = 0; c < b->channels; c++)
                 for (int64_t ky = 0; ky < b->kernel_height; ky++)
                     for (int64_t kx = 0; kx < b->kernel_width; kx++)
@@ -501,7 +540,6 @@ static TARGET int NAME(backward)(const Block *blocks, int number, int64_t num_im
     return 0;
 }
 
-#undef MAX_SLOTS
 #undef WINDOWS
 #undef WINDOWS_OF_EITHER_HEIGHT
 #undef IN_PARTS

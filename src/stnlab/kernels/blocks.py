@@ -84,15 +84,22 @@ def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
     return inputs
 
 
+def is_traced() -> bool:
+    """Whether torch looks at the operators instead of only running them: compile, export, fake."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        or is_in_torch_dispatch_mode()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
 def takes(inputs: Tensor, *parameters: Tensor) -> bool:
     """Whether the kernel computes this: plain float32 tensors on the CPU, and nothing traced."""
     return (
-        path() != _TORCH
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        not is_traced()
+        and path() != _TORCH
         and not torch.is_autocast_enabled("cpu")
-        and not is_in_torch_dispatch_mode()
-        and torch._C._functorch.peek_interpreter_stack() is None
         and all(_is_plain(each) for each in (inputs, *parameters))
         and all(each.is_contiguous() for each in parameters)
         and _shapes(inputs.shape, *(each.shape for each in parameters[::2])) is not None
@@ -109,6 +116,9 @@ def _is_plain(tensor: Tensor) -> bool:
 
 def conv_pool_relu(inputs: Tensor, *parameters: Tensor) -> Tensor:
     """A chain of blocks; what lies between two of them never leaves the kernel's own layout.
+
+    A pixel that is no number reaches the result as with torch's operators. In the weight's gradient
+    it stands only where pooling chose it; torch adds 0 times it everywhere else, too.
 
     Args:
         inputs: (N, C, H, W) images or (N, C, T) series.

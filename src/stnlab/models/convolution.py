@@ -78,7 +78,7 @@ def _rearranged_is_faster(inputs: Tensor, parameters: list[Tensor]) -> bool:
         and inputs.device.type == "cpu"
         and inputs.dtype == parameters[0].dtype
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and not kernel.is_traced()
     )
 
 

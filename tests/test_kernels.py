@@ -56,9 +56,10 @@ def gradients(function, operands, grad):
     return [y, *torch.autograd.grad(y, operands, grad.to(y.dtype))]
 
 
+@pytest.mark.usefixtures("path")
 @pytest.mark.parametrize("series", [False, True], ids=["images", "series"])
 @pytest.mark.parametrize("seed", range(12))
-def test_random_shapes(path, seed, series):
+def test_random_shapes(seed, series):
     """The reference is in double precision, where a near-tie is as good as never one."""
     operands = chain(seed, series)
     assert kernel.takes(*operands)
@@ -79,7 +80,8 @@ def test_avx2_and_avx512_give_the_same_numbers(take):
     assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
 
 
-def test_same_numbers_again_and_beside_any_others(path):
+@pytest.mark.usefixtures("path")
+def test_same_numbers_again_and_beside_any_others():
     torch.manual_seed(0)
     images, layer = torch.randn(35, 2, 13, 15, requires_grad=True), ConvPoolRelu(2, 7, 3)
     y = layer(images)
@@ -93,7 +95,8 @@ def test_same_numbers_again_and_beside_any_others(path):
         assert torch.equal(found, grad_images[some])
 
 
-def test_ties_go_where_torch_sends_them(path):
+@pytest.mark.usefixtures("path")
+def test_ties_go_where_torch_sends_them():
     torch.manual_seed(0)
     operands = [
         torch.randint(0, 2, (17, 2, 12, 13)).float().requires_grad_(),
@@ -107,7 +110,8 @@ def test_ties_go_where_torch_sends_them(path):
     assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
 
 
-def test_what_is_no_number_comes_through(path):
+@pytest.mark.usefixtures("path")
+def test_what_is_no_number_comes_through():
     torch.manual_seed(0)
     images, layer = torch.randn(3, 1, 12, 12), ConvPoolRelu(1, 4, 3)
     images[0, 0, 5, 5], images[1, 0, 2, 8] = torch.nan, torch.inf
@@ -119,7 +123,8 @@ def test_what_is_no_number_comes_through(path):
     assert layer.weight.grad.isnan().flatten(1).any(1).all()
 
 
-def test_a_gradient_of_the_gradient(path):
+@pytest.mark.usefixtures("path")
+def test_a_gradient_of_the_gradient():
     torch.manual_seed(0)
     operands = [torch.randn(2, 1, 8, 8), torch.randn(3, 1, 3, 3), torch.randn(3)]
     for each in operands:
@@ -160,7 +165,8 @@ def test_export_compile_and_fake_tensors_get_past():
     torch.testing.assert_close(found, leaf.grad)
 
 
-def test_other_types_have_torchs_operators(path):
+@pytest.mark.usefixtures("path")
+def test_other_types_have_torchs_operators():
     layer, images = ConvPoolRelu(1, 4, 3), torch.randn(2, 1, 8, 8)
     parameters = layer.weight, layer.bias
     assert kernel.takes(images, *parameters)
@@ -195,11 +201,9 @@ def test_without_the_kernel_it_is_said_once(monkeypatch, caplog):
                 layer(images), F.relu(F.max_pool2d(F.conv2d(images, layer.weight, layer.bias), 2))
             )
         assert kernel.path() == "torch"
-        assert [record.message for record in caplog.records] == [
-            "the compiled kernel was not built when stnlab was installed (there was no C compiler): "
-            "torch's operators do its work, and training takes up to twice as long. "
-            "`pip install -e .` builds it where there is a C compiler."
-        ]
+        (record,) = caplog.records
+        assert "was not built when stnlab was installed" in record.message
+        assert "`pip install -e .` builds it" in record.message
     finally:
         kernel.path.cache_clear()
         kernel._library.cache_clear()

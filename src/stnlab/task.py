@@ -20,6 +20,7 @@ from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.models import Network
+from stnlab.optimizer import OneCallAdam
 from stnlab.schema import AdamConfig
 
 
@@ -93,14 +94,13 @@ class Classification(pl.LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         config = self.optimizer_config
-        return torch.optim.Adam(
+        return OneCallAdam(
             self._parameter_groups(),
             lr=config.lr,
             betas=config.betas,
             eps=config.eps,
             weight_decay=config.weight_decay,
             amsgrad=config.amsgrad,
-            fused=True,
         )
 
     def _parameter_groups(self) -> list[dict[str, Any]]:

@@ -400,14 +400,19 @@ static TARGET void NAME(backward_image)(work_t *work, int64_t image, const float
             const int32_t x = (int32_t)(image * work->padded + row * b->window_height * line +
                                         2 * column * b->channels);
             Item *end = window;
+            const float *from = grad + cell * grad_cell;
+            const uint8_t *at = chosen + cell * LANES;
+            int32_t weight = 0;
             for (int64_t o = 0; o < out; o++) {
-                const float value = grad[o * grad_out + cell * grad_cell];
-                const int which = chosen[(o * cells + cell) * LANES];
-                const int counts = (which != NOTHING) & (value != 0);
-                *next[o] = (Item){value, x + in_x[which]};
+                const int which = *at;
+                uint32_t bits;
+                memcpy(&bits, from, 4);
+                const int counts = (which != NOTHING) & (bits << 1 != 0); /* neither 0 nor -0 */
+                *next[o] = (Item){*from, x + in_x[which]};
                 next[o] += counts;
-                *end = (Item){value, (int32_t)o * weight_size + in_weight[which]};
+                *end = (Item){*from, weight + in_weight[which]};
                 end += counts;
+                from += grad_out, at += cells * LANES, weight += weight_size;
             }
             if (grad_x)
                 NAME(add_all_patches)

@@ -97,6 +97,8 @@ class _ConvPoolRelu(torch.autograd.Function):
     G to a row, it is (1, k) with dilation G over an image one row high: a few long matrix products
     for oneDNN instead of one short one for each row and kernel element. Within a group the even
     columns come before the odd, so that the pooling is a maximum of two halves.
+
+    Its derivative can not itself be differentiated.
     """
 
     @staticmethod

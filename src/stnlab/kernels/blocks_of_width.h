@@ -5,7 +5,7 @@
  * channels, stay in registers until only their maximum is left.
  *
  * Backward: of the four only one has a gradient, and of those that ReLU stopped none. What is left
- * is a list of items, at most a quarter of all; each adds its gradient times a patch of the input to
+ * is a list of items, at most a quarter of all; each adds its gradient times a patch of input to
  * the weight's gradient, and times the weight to a patch of the input's. A row of a patch is
  * contiguous once an image lies [row][column][channel]; a patch is a list of vectors, its *slots*.
  */

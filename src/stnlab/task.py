@@ -1,9 +1,9 @@
 """The LightningModule: one step of training, and the predictions that metrics are made of.
 
-Per step it does no more than it must: losses and predictions stay on the device, and metrics are
-computed once an epoch from all of them. One turn of Lightning's loop costs up to a tenth of a step
-of these small networks, so it goes around once for each *chunk* of batches, and takes the optimizer
-steps of the chunk by Lightning's manual optimization.
+Per step it does no more than it must: losses and predictions stay on the device, where the host
+looks at them once a *chunk* of batches (are the losses numbers?) and once an epoch (metrics). One
+turn of Lightning's loop costs up to a tenth of a step of these small networks, so it goes around
+once for each chunk, and takes the optimizer steps of the chunk by Lightning's manual optimization.
 """
 
 import math
@@ -108,10 +108,13 @@ class Classification(pl.LightningModule):
         ]
         return [{"params": rest}, *groups]
 
-    def _set_rates(self, optimizer: torch.optim.Optimizer) -> None:
-        """The schedule's rates of the step that comes, computed from its number alone."""
+    def _set_rates(self, optimizer: torch.optim.Optimizer, done: int) -> None:
+        """The schedule's rates of the step that comes after so many in this epoch.
+
+        They are computed from its number alone.
+        """
         num_steps = self._steps_an_epoch * int(self.trainer.max_epochs or 0)
-        step = self.current_epoch * self._steps_an_epoch + len(self._losses)
+        step = self.current_epoch * self._steps_an_epoch + done
         for group in optimizer.param_groups:
             lr = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.schedule.rate(lr, step, num_steps)
@@ -134,18 +137,18 @@ class Classification(pl.LightningModule):
         self._collected = {}
 
     def training_step(self, chunk: list[Batch], batch_idx: int) -> dict[str, Tensor]:
-        """An optimizer step for each batch of the chunk; returns the last one's loss."""
+        """An optimizer step for each batch of the chunk; returns the last one's loss.
+
+        Whether the losses are numbers is asked once they are all computed, so that no step waits
+        for the one before. Until then nothing but the weights has seen them.
+        """
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
+        losses, thetas = [], []
         for inputs, targets in chunk:
-            logits = self.network(inputs)
+            logits, theta = self.network.predict(inputs)
             loss = scores.loss(logits, targets)
-            if not math.isfinite(loss.item()):
-                with torch.no_grad():
-                    _, theta = self.network.predict(inputs)
-                where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + 1}"
-                raise self._diverged(loss.item(), where, theta)
-            self._set_rates(optimizer.optimizer)
+            self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:
@@ -153,9 +156,22 @@ class Classification(pl.LightningModule):
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
                 )
             optimizer.step()
-            self._losses.append(loss.detach())
+            losses.append(loss.detach())
+            thetas.append(None if theta is None else theta.detach())
             self._collect("train", Predictions(logits.detach(), targets, None))
-        return {"loss": self._losses[-1]}
+        self._check_finite(losses, thetas)
+        self._losses += losses
+        return {"loss": losses[-1]}
+
+    def _check_finite(self, losses: list[Tensor], thetas: list[Tensor | None]) -> None:
+        """Stop at the first step of a chunk whose loss is no number."""
+        values = torch.stack(losses)
+        if values.isfinite().all():
+            return
+        for step, (loss, theta) in enumerate(zip(values.tolist(), thetas, strict=True), 1):
+            if not math.isfinite(loss):
+                where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + step}"
+                raise self._diverged(loss, where, theta)
 
     def on_train_epoch_end(self) -> None:
         loss = torch.stack(self._losses).mean().item()

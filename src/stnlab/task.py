@@ -144,7 +144,8 @@ class Classification(pl.LightningModule):
         """
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
-        losses, thetas = [], []
+        losses: list[Tensor] = []
+        thetas: list[Tensor | None] = []
         for inputs, targets in chunk:
             logits, theta = self.network.predict(inputs)
             loss = scores.loss(logits, targets)

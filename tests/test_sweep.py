@@ -79,6 +79,21 @@ def test_a_grid_over_datasets_goes_to_each_datasets_folder():
     }
 
 
+def test_a_cell_is_named_for_the_part_that_was_chosen_and_not_for_its_keys():
+    (rot90,) = planned("model=cnn", "optimizer=adam,sgd", "schedule=none,cosine", seeds=[0])
+    assert cells(rot90) == [
+        f"cnn-schedule={schedule}-optimizer={optimizer}"
+        for optimizer in ("adam", "sgd")
+        for schedule in ("none", "cosine")
+    ]
+    (rot90,) = planned("model=cnn", "optimizer=adam,sgd", "optimizer.lr=0.1,0.01", seeds=[0])
+    assert cells(rot90) == [
+        f"cnn-optimizer={optimizer}-optimizer.lr={lr}"
+        for optimizer in ("adam", "sgd")
+        for lr in (0.1, 0.01)
+    ]
+
+
 def test_what_does_not_apply_makes_no_second_cell():
     (rot90,) = planned("dataset=rot90", "model=cnn", "padding=zeros,border", seeds=[0])
     assert len(rot90.runs) == 1

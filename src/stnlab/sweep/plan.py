@@ -324,7 +324,8 @@ def _settings(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
             {
                 key.removesuffix(".name").removeprefix("parts."): own[key]
                 for key in differing
-                if not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
+                if key != "init_from_sha256"
+                and not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
             }
         )
     return found

@@ -17,6 +17,7 @@ from stnlab.config.identity import (
     to_plain,
     with_defaults,
 )
+from stnlab.config.kept import from_plain
 from stnlab.data.places import PROJECT_DIR
 from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
@@ -34,6 +35,7 @@ __all__ = [
     "differing_keys",
     "folder",
     "from_hydra",
+    "from_plain",
     "identity",
     "sweep_from_hydra",
     "to_plain",

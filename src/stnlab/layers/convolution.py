@@ -39,6 +39,7 @@ class ConvPoolRelu(nn.Conv2d):
             images.device.type == "cpu"
             and images.dtype == self.weight.dtype
             and not torch.is_autocast_enabled("cpu")
+            and not (torch.jit.is_tracing() or torch.compiler.is_compiling())  # exports, too
         )
         if not rearranged:
             return F.max_pool2d(super().forward(images), 2).relu_()

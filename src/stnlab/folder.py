@@ -62,6 +62,7 @@ class RunFolder:
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
         self.theta = path / "theta.csv"
+        self.preprocessing = path / "preprocessing.json"
         self.checksums = path / "checksums.sha256"
         self.error = path / "error.txt"
         self.figures = path / "figures"
@@ -212,6 +213,7 @@ class RunFolder:
             self.predictions,
             self.best_predictions,
             self.theta,
+            self.preprocessing,
         )
 
     def damage(self) -> dict[str, str]:

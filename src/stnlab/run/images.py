@@ -54,7 +54,12 @@ class ImageExperiment(Experiment):
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        return {"mean": list(self.parts.mean), "std": list(self.parts.std)}
+        return {
+            "mean": list(self.parts.mean),
+            "std": list(self.parts.std),
+            "light_on_dark": self.dataset.light_on_dark,
+            "keeps_aspect": self.dataset.keeps_aspect,
+        }
 
     def place_on(self, device: torch.device) -> None:
         self.parts = self.parts.to(device)

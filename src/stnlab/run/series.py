@@ -67,7 +67,8 @@ class SeriesExperiment(Experiment):
     @property
     def preprocessing(self) -> dict[str, Any]:
         return {
-            "columns": list(self.parts.columns),
+            "raw_columns": list(self.dataset.raw_columns(self.spec)),
+            "preparation": self.dataset.preparation,
             "scale": {name: list(map(float, each)) for name, each in self.parts.scale.items()},
         }
 

@@ -15,7 +15,11 @@ DATASETS = ["rot90", "two-channel", "same-image", "mimic", "physionet2012"]
     "overrides",
     [
         *([f"dataset={name}"] for name in DATASETS),
-        *([f"model={path.stem}"] for path in (CONF_DIR / "model").glob("*n.yaml") if "-" not in path.stem),
+        *(
+            [f"model={path.stem}"]
+            for path in (CONF_DIR / "model").glob("*n.yaml")
+            if "-" not in path.stem
+        ),
         ["dataset=mimic", "model=lstm", "dataset.source=synthetic"],
         ["init=random", "padding=border", "optimizer=adamw", "schedule=onecycle", "name=x"],
         ["optimizer=sgd", "schedule=step", "model.localization.lr=0.001", "num_threads=2"],

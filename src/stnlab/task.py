@@ -70,9 +70,7 @@ class Prediction(NamedTuple):
     @staticmethod
     def join(parts: "list[Prediction]") -> "Prediction":
         """Those of all batches as one."""
-        joined = [
-            None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True)
-        ]
+        joined = [None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True)]
         return Prediction(*joined)  # type: ignore[arg-type]
 
 
@@ -127,8 +125,10 @@ class Classification(pl.LightningModule):
         logits: Tensor = self.network(inputs)
         return logits
 
-    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
-        """A run's batches are made on its device: there is nothing to move but another loader's."""
+    def transfer_batch_to_device(
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """A run's batches are made on its device: only another loader's are moved."""
         first = batch
         while isinstance(first, list | tuple):
             first = first[0]
@@ -163,7 +163,7 @@ class Classification(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
         torch.manual_seed(derived_seed(Stream.dropout, self.seed, self.current_epoch))
-        loader = self.trainer.train_dataloader
+        loader: Any = self.trainer.train_dataloader
         if isinstance(loader, Chunks):
             loader.batches.epoch = self.current_epoch
             loader = loader.batches
@@ -179,7 +179,7 @@ class Classification(pl.LightningModule):
         A loader of another make gives one batch at a time.
         """
         if isinstance(chunk[0], Tensor):
-            chunk = [(chunk[0], chunk[1])]  # type: ignore[list-item]
+            chunk = [(chunk[0], chunk[1])]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         for inputs, targets in chunk:

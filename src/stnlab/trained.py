@@ -1,9 +1,9 @@
-"""A trained network, from its run's folder: without the training data, and without Hydra's files."""
+"""A trained network from its run's folder, without the training data and without Hydra's files."""
 
 import json
 import logging
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -11,8 +11,8 @@ from torch import Tensor
 
 from stnlab import extensions
 from stnlab.config.kept import from_plain
-from stnlab.data.inputs import Fit, Floats, Invert, pixels_of, series_of
 from stnlab.data.image_batches import normalise
+from stnlab.data.inputs import Fit, Floats, Invert, pixels_of, series_of
 from stnlab.data.spec import DatasetSpec, ImageSpec, SeriesSpec, spec_from_plain
 from stnlab.errors import UserError
 from stnlab.files import read_yaml
@@ -151,7 +151,7 @@ class Trained:
         like = next(self.network.parameters())
         self.network.eval()
         with torch.no_grad():
-            found = [self._of_batch(batch.to(like)) for batch in ready.split(batch_size)]
+            found = [self._of_batch(batch.to(like)) for batch in torch.split(ready, batch_size)]
         return Prediction.join(found)
 
     def _of_batch(self, batch: Tensor) -> Prediction:
@@ -169,11 +169,13 @@ class Trained:
             fit = Fit(dataset.light_on_dark, dataset.keeps_aspect)
             if self.preprocessing:
                 fit = Fit.of(self.preprocessing)
-            mean, std = self._mean_and_std()
+            mean, std = self.mean_and_std
             return normalise(pixels_of(inputs, self.spec, fit, invert), mean, std)
         return torch.from_numpy(self._prepared_series(inputs))
 
-    def _mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    @property
+    def mean_and_std(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """By which pixels in [0, 1] are normalised, channel by channel or all alike."""
         if self.preprocessing:
             return tuple(self.preprocessing["mean"]), tuple(self.preprocessing["std"])
         from stnlab.data import mnist  # runs of before this was kept are on its digits

@@ -98,4 +98,6 @@ def _typed(group: str, kind: type[Any], node: Any, keys: set[str] | None = None)
     except OmegaConfBaseException as error:
         key = ".".join(filter(None, [group, str(error.full_key or "")]))
         reason = str(error.msg or error).splitlines()[0]
-        raise UserError(f"'{key}': {reason}. Another version of stnlab may have made it.") from error
+        raise UserError(
+            f"'{key}': {reason}. Another version of stnlab may have made it."
+        ) from error

@@ -1,7 +1,7 @@
 """Inputs as people have them, in the form in which a dataset has them.
 
-Images: paths, PIL images, arrays or tensors of pixels. Series: arrays, tensors or files of values in
-their own units, NaN where nothing was measured.
+Images: paths, PIL images, arrays or tensors of pixels. Series: arrays, tensors or files of values
+in their own units, NaN where nothing was measured.
 """
 
 import csv
@@ -200,9 +200,7 @@ def _with_channels(pixels: Pixels, channels: int, where: str) -> Pixels:
         return pixels
     if found in (2, 4):  # alpha, on white
         alpha = pixels[..., -1:].astype(np.float32) / _WHITE
-        return _with_channels(
-            pixels[..., :-1] * alpha + _WHITE * (1 - alpha), channels, where
-        )
+        return _with_channels(pixels[..., :-1] * alpha + _WHITE * (1 - alpha), channels, where)
     if (found, channels) == (3, 1):
         grey = pixels @ _LUMA
         return (np.rint(grey).astype(np.uint8) if pixels.dtype == np.uint8 else grey)[..., None]

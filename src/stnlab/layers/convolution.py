@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.jit import is_tracing  # type: ignore[attr-defined]
 
 # A group of output columns times the output channels fills the vector registers up to about here;
 # beyond, it only multiplies with zeros.
@@ -39,7 +40,8 @@ class ConvPoolRelu(nn.Conv2d):
             images.device.type == "cpu"
             and images.dtype == self.weight.dtype
             and not torch.is_autocast_enabled("cpu")
-            and not (torch.jit.is_tracing() or torch.compiler.is_compiling())  # exports, too
+            and not torch.compiler.is_compiling()  # nor exporting
+            and not is_tracing()  # type: ignore[no-untyped-call]
         )
         if not rearranged:
             return F.max_pool2d(super().forward(images), 2).relu_()

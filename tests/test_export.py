@@ -1,0 +1,58 @@
+"""Networks in other runtimes: every model on every kind of input, at any batch size."""
+
+import pytest
+import torch
+
+from stnlab.config import compose
+from stnlab.export import FORMATS, export
+from stnlab.layers.network import build_network
+from stnlab.trained import Trained
+
+PAIRS = [
+    *(("rot90", model) for model in ("cnn", "fcn", "stn")),
+    *(("two-channel", model) for model in ("stn", "multi-stn")),
+    *(("same-image", model) for model in ("cnn", "multi-stn")),
+    *(("mimic", m) for m in ("cnn", "fcn", "ts-stn", "lstm", "logistic", "time-in-range")),
+]
+
+
+@pytest.fixture
+def untrained(tmp_path):
+    """A network whose warp is not the identity, as a trained one would be given."""
+
+    def make(dataset, model):
+        random = [] if model in ("cnn", "fcn", "lstm", "logistic", "time-in-range") else ["random"]
+        config = compose(
+            [f"dataset={dataset}", f"model={model}", *(f"init={each}" for each in random)]
+        )
+        spec = config.dataset.spec()
+        network = build_network(config, spec).eval()
+        return Trained(tmp_path, "last", config, spec, {}, {}, network)
+
+    return make
+
+
+@pytest.mark.parametrize("to", FORMATS)
+@pytest.mark.parametrize(("dataset", "model"), PAIRS)
+def test_every_model_is_exported(untrained, dataset, model, to):
+    """That what is written agrees with torch at three batch sizes is part of the export."""
+    if to == "onnx":
+        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxscript")
+    path = export(untrained(dataset, model), to)
+    assert path.name == f"network{FORMATS[to][0]}"
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize(("dataset", "model"), PAIRS)
+def test_every_model_is_compiled(untrained, dataset, model):
+    """As one graph that holds for any batch; the code that is made of it is torch's business."""
+    network = untrained(dataset, model).network
+    torch.compiler.reset()
+    # torch itself leaves an LSTM out of its graphs.
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=model != "lstm", dynamic=True)
+    spec = compose([f"dataset={dataset}"]).dataset.spec()
+    with torch.no_grad():
+        for num in (5, 2, 7):
+            inputs = torch.randn(num, spec.channels, *spec.size)
+            torch.testing.assert_close(compiled(inputs), network(inputs))

@@ -179,9 +179,11 @@ def _draw_series(
 ) -> None:
     import numpy as np
 
+    from stnlab.data.spec import SeriesSpec
     from stnlab.report import clinical_figures
 
-    columns = trained.preprocessing["columns"]
+    assert isinstance(trained.spec, SeriesSpec)
+    columns = trained.spec.columns
     shown = getattr(trained.config.dataset, "shown_variable", None) or columns[0]
     mean, std = trained.preprocessing["scale"].get(shown, (0.0, 1.0))
     before, after = (

@@ -277,7 +277,10 @@ def _preprocessing(folder: RunFolder) -> dict[str, Any]:
 def _fill(network: Network, folder: RunFolder, which: Which) -> None:
     path = folder.last_checkpoint if which == "last" else folder.best_checkpoint
     if not path.is_file():
-        reason = "Run it again: its command makes it anew where the folder is moved away."
+        reason = (
+            "Folders of results/ are published without; its command with another name=… makes the "
+            "run anew."
+        )
         if which == "best" and folder.last_checkpoint.is_file():
             reason = "Nothing was held out to choose an epoch by; use which='last'."
         raise UserError(f"{path} is not there, and with it the weights. {reason}")

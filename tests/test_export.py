@@ -56,3 +56,41 @@ def test_every_model_is_compiled(untrained, dataset, model):
         for num in (5, 2, 7):
             inputs = torch.randn(num, spec.channels, *spec.size)
             torch.testing.assert_close(compiled(inputs), network(inputs))
+
+
+class DependsOnTheBatch(torch.nn.Module):
+    """What a trace cannot know."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs):
+        return self.network(inputs) * (2 if len(inputs) > 10 else 1)
+
+
+def test_what_differs_from_torch_is_not_kept(untrained):
+    trained = untrained("rot90", "cnn")
+    trained.network = DependsOnTheBatch(trained.network)
+    with pytest.raises(
+        UserError, match="differs from torch by .* at a batch of 64.*Nothing was kept"
+    ):
+        export(trained, "torchscript")
+    assert not list(trained.path.iterdir())
+
+
+def test_what_cannot_be_written_is_told(untrained, monkeypatch, tmp_path, capsys):
+    trained = untrained("rot90", "fcn")
+    with pytest.raises(UserError, match="cannot write .*No such file"):
+        export(trained, "torchscript", tmp_path / "no" / "where.pt")
+    with pytest.raises(UserError, match=r"reads files that end in \.pt2"):
+        export(trained, "torch-export", tmp_path / "net.pt")
+    with pytest.raises(UserError, match="--to is 'tensorrt'; allowed: onnx, torchscript"):
+        export(trained, "tensorrt")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs onnxruntime.*\[export\]"):
+        export(trained, "onnx")
+    assert main([str(tmp_path / "none"), "--to", "onnx"]) == 1
+    assert capsys.readouterr().err.startswith(
+        f"error: {tmp_path / 'none'}: there is no such folder"
+    )

@@ -252,7 +252,7 @@ def test_a_folder_that_cannot_be_used_is_refused(copy, how, message):
 def test_where_no_run_is_is_told(runs, copy):
     with pytest.raises(UserError, match="there is no such folder"):
         stnlab.load("outputs/nothing")
-    with pytest.raises(UserError, match="There is one in .*seed=0"):
+    with pytest.raises(UserError, match=r"There is one in .*seed=0"):
         stnlab.load(runs["rot90"].parent)
     with pytest.raises(UserError, match="which is 'first'"):
         stnlab.load(runs["rot90"], "first")

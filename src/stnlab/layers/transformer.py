@@ -116,6 +116,7 @@ class SpatialTransformer(Transformer):
         """
         super().__init__()
         shape = _checked_shape(in_shape, ("channels", "height", "width"))
+        require_count("num_views", num_views)
         self.warp = _warp(warp, ImageWarp)
         self.parameter_names = self.warp.parameter_names
         self.localization = localization or _localization(

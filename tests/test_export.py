@@ -1,10 +1,13 @@
 """Networks in other runtimes: every model on every kind of input, at any batch size."""
 
+import sys
+
 import pytest
 import torch
 
 from stnlab.config import compose
-from stnlab.export import FORMATS, export
+from stnlab.errors import UserError
+from stnlab.export import FORMATS, export, main
 from stnlab.layers.network import build_network
 from stnlab.trained import Trained
 
@@ -73,7 +76,7 @@ def test_what_differs_from_torch_is_not_kept(untrained):
     trained = untrained("rot90", "cnn")
     trained.network = DependsOnTheBatch(trained.network)
     with pytest.raises(
-        UserError, match="differs from torch by .* at a batch of 64.*Nothing was kept"
+        UserError, match=r"differs from torch by .* at a batch of 64.*Nothing was kept"
     ):
         export(trained, "torchscript")
     assert not list(trained.path.iterdir())
@@ -81,7 +84,7 @@ def test_what_differs_from_torch_is_not_kept(untrained):
 
 def test_what_cannot_be_written_is_told(untrained, monkeypatch, tmp_path, capsys):
     trained = untrained("rot90", "fcn")
-    with pytest.raises(UserError, match="cannot write .*No such file"):
+    with pytest.raises(UserError, match=r"cannot write .*No such file"):
         export(trained, "torchscript", tmp_path / "no" / "where.pt")
     with pytest.raises(UserError, match=r"reads files that end in \.pt2"):
         export(trained, "torch-export", tmp_path / "net.pt")

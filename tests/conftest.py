@@ -1,5 +1,6 @@
 """What several tests need: a short run, in a folder of its own."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
 
+# torch's threads would wait for each other where tests run side by side; a run has one anyway.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,5 +1,6 @@
 """The command line as a person meets it."""
 
+import re
 import signal
 import time
 from functools import partial
@@ -35,7 +36,9 @@ def test_cfg_job_prints_the_config(train_py):
 def test_a_pipe_gets_a_line_an_epoch_and_a_table(train_py, tmp_path):
     status, out, err = run(train_py, *SHORT, "dataset=RTS", "model=cnn")
     assert (status, err) == (0, "")
-    lines = out.splitlines()
+    first, second, *lines = out.splitlines()
+    assert first == "RTS, cnn, seed 0, 2 epochs; run folder: outputs/RTS/cnn/seed=0"
+    assert re.fullmatch(r"[\d,]+ parameters, 20 steps an epoch", second)
     assert lines[0].startswith("epoch 1/2  train loss")
     assert "left" in lines[0]
     assert lines[1].startswith("epoch 2/2")

@@ -41,7 +41,8 @@ def test_warped_series(tmp_path, text):
     draw_warped_series(
         path,
         f"SYNTHETIC {text}",
-        hours=HOURS,
+        steps=HOURS,
+        step="hours",
         before=series,
         after=0.5 * series,
         thetas={

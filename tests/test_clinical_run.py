@@ -159,6 +159,19 @@ def test_a_report_on_series(of_series, tmp_path):
     assert "18 deaths (30.0%)" in text
     assert "85.10" not in text  # SEED's number for real patients
     study = json.loads((folder / "summary.json").read_text())["studies"][0]
+    for claim in study["claims"]:  # the metric and its epoch, and the other epoch beside
+        pair = claim["pairs"][0]
+        assert claim["metric"] == "AUROC of the best validation epoch"
+        assert claim["other_metric"] == "AUROC of the last epoch"
+        cells = {cell["cell"]: cell["metrics"]["test.auroc"]["mean"] for cell in study["cells"]}
+        at_last = cells["ts-stn-identity-border"] - cells["cnn"]
+        assert pair["other_epoch"]["difference"] == pytest.approx(at_last)
+    bullets = [line for line in text.splitlines() if line.startswith("- **") and "helps" in line]
+    assert len(bullets) == 2
+    for line in bullets:
+        assert "** in AUROC of the best validation epoch, **" in line
+        assert "** in AUROC of the last epoch: It helps. " in line
+        assert "At the last epoch: " in line
     over_seeds, over_patients = (claim["pairs"][0] for claim in study["claims"])
     assert over_patients["difference"] == pytest.approx(over_seeds["difference"])
     assert over_patients["ci95"] != over_seeds["ci95"]
@@ -166,6 +179,14 @@ def test_a_report_on_series(of_series, tmp_path):
     for kind in ("curves", "reliability", "learning", "seeds"):
         assert f"study-{kind}.png" in figures
     assert "study-ts-stn-identity-border-theta.png" in figures
+    assert "Side by side" not in text
+    both = tmp_path / "both"
+    write_report([folder, folder], both)
+    beside = (both / "report.md").read_text().split("## Side by side")[1]
+    difference = study["claims"][0]["pairs"][0]["difference"]
+    words = "| ts-stn-identity-border − cnn | AUROC of the best validation epoch, over seeds |"
+    (line,) = [line for line in beside.splitlines() if line.startswith(words)]
+    assert line.count(f"{100 * difference:+.2f} (".replace("-", "−")) == 2
 
 
 @pytest.mark.parametrize(
@@ -180,7 +201,7 @@ def test_a_report_on_series(of_series, tmp_path):
         (["model=lstm", "model.dropout=1"], "model.dropout is 1.0"),
         (["model=lstm", "model.num_layers=0"], "model.num_layers is 0"),
         (["model=time-in-range", "model.knots=[1,0]"], "model.knots is [1.0, 0.0]"),
-        (["model=cnn", "model.classifier.kernel_size=40"], "sizes that leave one of 48 hours"),
+        (["model=cnn", "model.classifier.kernel_size=40"], "sizes that leave one of 48 steps"),
         (["dataset.imputation=mean"], "dataset.imputation"),
         (["dataset.source=web"], "dataset.source"),
     ],

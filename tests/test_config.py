@@ -185,3 +185,12 @@ def test_where_a_run_happens_is_no_part_of_it():
     assert one == other
     changed = configs.identity(configs.to_plain(compose(["seed=4"])))
     assert configs.differing_keys(one, changed) == [("seed", 0, 4)]
+
+
+def test_a_tilde_that_a_shell_has_left_alone_is_the_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    config = compose(["output_dir=~/runs", "dataset.root=~/data"])
+    assert (config.output_dir, config.dataset.root) == ("/home/someone/runs", "/home/someone/data")
+    assert compose(["output_dir='./~runs'"]).output_dir == "./~runs"
+    with pytest.raises(UserError, match=r"output_dir is '~nobody-here/x'; .*no home that"):
+        compose(["output_dir=~nobody-here/x"])

@@ -8,11 +8,13 @@ import torch
 from stnlab.config import compose
 from stnlab.errors import UserError
 from stnlab.export import FORMATS, export, main
+from stnlab.inits import InitScheme
 from stnlab.layers.network import build_network
 from stnlab.trained import Trained
 
+WARPS = ("translation", "rotation", "similarity", "scale-translation", "projective", "tps")
 PAIRS = [
-    *(("rot90", model) for model in ("cnn", "fcn", "stn")),
+    *(("rot90", model) for model in ("cnn", "fcn", "stn", *("stn warp=" + w for w in WARPS))),
     *(("two-channel", model) for model in ("stn", "multi-stn")),
     *(("same-image", model) for model in ("cnn", "multi-stn")),
     *(("mimic", m) for m in ("cnn", "fcn", "ts-stn", "lstm", "logistic", "time-in-range")),
@@ -24,10 +26,8 @@ def untrained(tmp_path):
     """A network whose warp is not the identity, as a trained one would be given."""
 
     def make(dataset, model):
-        random = [] if model in ("cnn", "fcn", "lstm", "logistic", "time-in-range") else ["random"]
-        config = compose(
-            [f"dataset={dataset}", f"model={model}", *(f"init={each}" for each in random)]
-        )
+        config = compose([f"dataset={dataset}", f"model={model.split()[0]}", *model.split()[1:]])
+        config.init.scheme = InitScheme.torch_default
         spec = config.dataset.spec()
         network = build_network(config, spec).eval()
         return Trained(tmp_path, "last", config, spec, {}, {}, network)

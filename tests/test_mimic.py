@@ -1,14 +1,19 @@
 """Reading the MIMIC-III benchmark's files: the discretizer's own arrays, quirks, mistakes."""
 
 import contextlib
+import gzip
+import os
 import random
 import shutil
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from stnlab.data import mimic
+from stnlab.data import mimic, places
 from stnlab.data.mimic import cache as mimic_cache
 from stnlab.data.mimic import episodes as mimic_episodes
 from stnlab.data.mimic.variables import VARIABLES
@@ -223,7 +228,7 @@ def refused(root, match, split="train", imputation="previous"):
     [
         ([row(1), "2.0,1.0,5"], r"line 3: 3 fields where the header has 18; .*cut off.*Make"),
         ([row(1), row(2) + ",7"], r"line 3: 19 fields where the header has 18"),
-        ([row(1), ""], r"line 3: an empty line where the header has 18"),
+        ([row(1), "", row(2)], r"line 3: an empty line where the header has 18"),
         ([row(1, pH="NaN")], r"line 2, column 'pH': NaN is not a finite float32; a missing value"),
         ([row(1, pH="inf")], r"line 2, column 'pH': inf is not a finite"),
         ([row(1, pH="1e300")], r"line 2, column 'pH': 1e300 is not a finite"),
@@ -399,13 +404,78 @@ def test_one_class_only(label):
     mimic.require_both_classes(np.array([0, 1]), "data", "test")
 
 
+# -- What can only mean one thing ----------------------------------------------------------------
+
+
+def with_bom(root):
+    for path in (root / "train_listfile.csv", root / "train" / STAY):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def with_blank_last_lines(root):
+    for path in (root / "train_listfile.csv", root / "train" / STAY):
+        path.write_text(path.read_text() + "\n\n")
+
+
+def with_windows_lines(root):
+    path = root / "train_listfile.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+
+
+def with_labels_of_pandas(root):
+    path = root / "train_listfile.csv"
+    path.write_text(path.read_text().replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n"))
+
+
+def packed_alone(root):
+    for path in (*root.glob("*.csv"), *root.glob("*/*.csv")):
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [with_bom, with_blank_last_lines, with_windows_lines, with_labels_of_pandas, packed_alone],
+)
+def test_what_can_only_mean_one_thing_is_read(root, change):
+    expected = mimic.read_split(root, "train")
+    change(root)
+    x, y, stays = mimic.read_split(root, "train")
+    np.testing.assert_array_equal(x, expected[0])
+    np.testing.assert_array_equal(y, expected[1])
+    assert stays == expected[2]
+
+
+@pytest.mark.parametrize("label", ["0.5", "2", "True", "1.00", ""])
+def test_other_labels_are_refused(root, label):
+    path = root / "train_listfile.csv"
+    path.write_text(path.read_text().replace(",1\n", f",{label}\n").replace(",0\n", f",{label}\n"))
+    with pytest.raises(UserError, match=r"column 'y_true': .* is neither 0"):
+        mimic.read_split(root, "train")
+
+
+def test_a_folder_that_is_still_packed_is_said_to_be(tmp_path):
+    archive = tmp_path / "in-hospital-mortality.tar.gz"
+    archive.touch()
+    with pytest.raises(UserError, match=r"tar\.gz is still packed\. Unpack it"):
+        mimic.read_split(archive, "train")
+
+
+def test_a_packed_episode_that_is_cut_off_is_named(root):
+    packed_alone(root)
+    path = root / "train" / f"{STAY}.gz"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(UserError, match=r"timeseries\.csv\.gz cannot be read"):
+        mimic.read_split(root, "train")
+
+
 # -- Cache ---------------------------------------------------------------------------------------
 
 
 def test_the_cache_is_used_while_the_content_is_the_same(root, monkeypatch):
     first = mimic.load_split(root, "train")
     with monkeypatch.context() as patch:
-        patch.setattr(mimic, "read_hours", None)  # a second parse would fail
+        patch.setattr("stnlab.data.mimic.reader.read_hours", None)  # a second parse would fail
         for imputation in mimic.IMPUTATIONS:
             assert mimic.load_split(root, "train", imputation).sha256 == first.sha256
     write(root / "train" / STAY, [row(1.5, pH="7.3")])
@@ -447,6 +517,63 @@ def test_the_cache_of_a_read_only_folder_lies_in_the_users(root, tmp_path, monke
     assert not (root / ".cache").exists()
     kept = list((tmp_path / "user").rglob("*"))
     assert [path.name for path in kept if path.is_file()] == ["train.npz"]
+
+
+def test_without_a_home_the_cache_is_a_temporary_folder_that_is_named(root):
+    """As a container's user whom the system does not know, on data that is read-only."""
+    if os.getuid():
+        pytest.skip("to be another user takes root")
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:  # which that user may enter
+        data, temporary = Path(place) / "data", Path(place) / "tmp"
+        shutil.copytree(root, data)
+        temporary.mkdir()
+        for path, mode in ((Path(place), 0o755), (temporary, 0o777)):
+            path.chmod(mode)
+        done = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY.format(data=str(data))],
+            env={"TMPDIR": str(temporary), "PATH": os.environ["PATH"]},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (0, "2\n"), done.stderr
+        kept = temporary / "stnlab-54321"
+        assert done.stderr == (
+            "there is no home directory: what is made of the data is kept in "
+            f"{kept}. XDG_CACHE_HOME=FOLDER names another place.\n"
+        )
+        assert kept.stat().st_mode & 0o777 == 0o700
+        assert [path.name for path in kept.rglob("*.npz")] == ["train.npz"]
+
+
+AS_NOBODY = """
+import encodings.utf_8_sig, os, tempfile, zipfile  # now: that user may not read Python itself
+from stnlab.data.mimic import cache, reader
+os.setgid(54321)
+os.setuid(54321)
+for _ in range(2):
+    stays = reader.read_split("{data}", "train")[2]
+print(len(stays))
+"""
+
+
+def test_a_temporary_folder_of_anothers_is_not_used(root, tmp_path, monkeypatch):
+    """Who has made it before us would choose what is read from it."""
+    (tmp_path / "tmp" / f"stnlab-{os.getuid()}").mkdir(parents=True)
+    (tmp_path / "tmp" / f"stnlab-{os.getuid()}").chmod(0o777)
+    home = tmp_path / "home"
+    home.mkdir(mode=0o555)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    root.chmod(0o555)
+    try:
+        places._temporary_cache.cache_clear()
+        mimic.read_split(root, "train")
+    finally:
+        root.chmod(0o755)
+        places._temporary_cache.cache_clear()
+    (kept,) = (tmp_path / "tmp").rglob("*.npz")
+    assert kept.parents[1].name.startswith(f"stnlab-{os.getuid()}-")
 
 
 def test_where_nothing_can_be_kept_the_data_is_read_all_the_same(root):

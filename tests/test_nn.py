@@ -16,6 +16,9 @@ LAYERS = [
     (SpatialTransformer, (3, 32, 24), {}),
     (SpatialTransformer, (2, 28, 28), {"per_channel": True, "padding_mode": "border"}),
     (SpatialTransformer, (1, 28, 56), {"align_corners": False, "num_views": 2}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "projective"}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "tps", "padding_mode": "border"}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "similarity"}),
     (TimeTransformer, (5, 40), {}),
     (TimeTransformer, (1, 24), {"padding_mode": "zeros", "align_corners": False}),
 ]

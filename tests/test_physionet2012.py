@@ -241,7 +241,10 @@ BAD_RECORDS = {
         "line 8: '01:00,HR' has 2 fields where the header",
     ),
     "four fields": (record("132540", "01:00,HR,80,1"), "line 8: '01:00,HR,80,1' has 4 fields"),
-    "empty line": (record("132540", ""), "line 8: an empty line where the header has 3"),
+    "empty line": (
+        record("132540", "", "01:00,HR,80"),
+        "line 8: an empty line where the header has 3",
+    ),
     "cut off": (
         record("132540", "01:00,HR,80")[:-2],
         "line 8: '01:00,HR,8' ends without a line break; the file may have been cut off",
@@ -365,6 +368,64 @@ def test_half_a_set_is_refused(root):
     refused(root, "neither set-b.tar.gz nor a folder set-b with records", letter="b")
     (root / "set-b.zip").touch()
     refused(root, "set-b.zip is still packed; unpack it in", letter="b")
+
+
+def with_bom(root):
+    for path in (root / "Outcomes-a.txt", root / "set-a" / "132540.txt"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+
+def with_blank_last_lines(root):
+    for path in (root / "Outcomes-a.txt", root / "set-a" / "132540.txt"):
+        path.write_text(path.read_text() + "\n \n")
+
+
+def with_labels_of_pandas(root):
+    path = root / "Outcomes-a.txt"
+    path.write_text(path.read_text().replace(",1\n", ",1.0\n").replace(",0\n", ",0.0\n"))
+
+
+def with_packed_records(root):
+    for path in (root / "set-a").iterdir():
+        path.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+        path.unlink()
+
+
+def as_tgz(root):
+    pack(root).rename(root / "set-a.tgz")
+
+
+def as_tar(root):
+    archive = pack(root)
+    (root / "set-a.tar").write_bytes(gzip.decompress(archive.read_bytes()))
+    archive.unlink()
+
+
+def as_tar_of_another_name(root):
+    archive = pack(root)
+    archive.write_bytes(gzip.decompress(archive.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(with_bom, with_blank_last_lines, with_labels_of_pandas, with_packed_records),
+        *(as_tgz, as_tar, as_tar_of_another_name),
+    ],
+)
+def test_what_can_only_mean_one_thing_is_read(root, change):
+    expected = physionet2012.load_set(root, "a")
+    change(root)
+    found = physionet2012.load_set(root, "a")
+    np.testing.assert_array_equal(found.values, expected.values)
+    assert found.y.tolist() == expected.y.tolist()
+    assert found.stays == expected.stays
+
+
+def test_outcomes_that_are_still_packed_are_said_to_be(root):
+    path = root / "Outcomes-a.txt"
+    path.rename(root / "Outcomes-a.txt.gz")
+    refused(root, "Outcomes-a.txt.gz is still packed; unpack it in")
 
 
 def test_an_unknown_set_is_refused(root):

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,9 @@ from matplotlib.image import imsave
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
-from stnlab.report import write_report
+from stnlab.report import is_current, write_report
 from stnlab.report.__main__ import main
+from stnlab.report.protocol import departures
 from stnlab.report.published import read_published
 from stnlab.report.results import read_study
 from stnlab.report.statistics import Sample, compare, describe, paired
@@ -142,7 +144,7 @@ def test_mean_deviation_and_interval_are_students():
 @pytest.mark.parametrize("values", [[], [0.5]])
 def test_too_few_values_have_no_spread_and_no_interval(values):
     sample = describe(values)
-    assert sample == Sample(len(values), 0.5 if values else None, None, None)
+    assert sample == Sample(len(values), 0.5 if values else None, None, None, tuple(values))
     assert compare(sample, Sample(1, 0.4, None, None)).p is None
     assert paired(dict(enumerate(values)), {0: 0.4}).interval is None
 
@@ -151,8 +153,8 @@ def test_equal_values_need_no_warning():
     same = describe([0.1, 0.1, 0.1])
     assert same.sd == 0
     assert same.interval == (same.mean, same.mean)
-    assert compare(same, same).verdict == "consistent with published"
-    assert compare(same, describe([0.2, 0.2])).verdict == "lower than published"
+    assert compare(same, same).verdict == "consistent"
+    assert compare(same, describe([0.2, 0.2])).verdict == "different"
     # 0.3 - 0.2 and 0.2 - 0.1 are not the same number to a computer.
     difference = paired({0: 0.3, 1: 0.2}, {0: 0.2, 1: 0.1})
     assert difference.p is None
@@ -163,24 +165,119 @@ def test_welch_against_published_runs():
     # By hand: difference 0.06, error sqrt(0.02**2/5 + 0.01**2/5) = 0.01, 5.882 degrees of freedom;
     # t(0.975, 5.882) = 2.4586.
     comparison = compare(Sample(5, 0.96, 0.02, None), Sample(5, 0.90, 0.01, None))
-    assert comparison.verdict == "higher than published"
+    assert comparison.verdict == "different"
     assert comparison.interval == pytest.approx((0.06 - 0.024586, 0.06 + 0.024586), abs=1e-5)
     assert comparison.p == pytest.approx(0.00104, abs=5e-5)
 
 
 @pytest.mark.parametrize(
+    ("difference", "verdict"),
+    # Five runs of sd 0.005 on both sides: 0.00729 either way; the margin is 0.02.
+    [
+        (0.0, "consistent"),
+        (0.0126, "consistent"),  # beyond chance, and yet within the margin
+        (0.0128, "different"),
+        (-0.0126, "consistent"),
+        (-0.03, "different"),
+    ],
+)
+def test_a_row_is_consistent_where_its_interval_lies_within_the_margin(difference, verdict):
+    published = Sample(5, 0.9, 0.005, None)
+    assert compare(Sample(5, 0.9 + difference, 0.005, None), published).verdict == verdict
+
+
+def test_the_published_deviation_widens_the_margin():
+    ours, published = Sample(50, 0.9, 0.005, None), Sample(50, 0.93, 0.05, None)
+    assert compare(ours, published).margin == 0.05
+    assert compare(ours, published).verdict == "consistent"
+    assert compare(ours, published._replace(sd=0.03)).verdict == "different"
+
+
+@pytest.mark.parametrize(
+    ("ours", "published"),
+    [
+        # A toy sweep of two seeds, which was once "consistent" with 97.48.
+        (Sample(2, 0.4648, 0.0914, None), Sample(1, 0.9748, None, None)),
+        (Sample(5, 0.88, 0.04, None), Sample(5, 0.89, 0.01, None)),
+        (Sample(1, 0.88, None, None), Sample(1, 0.89, None, None)),
+    ],
+)
+def test_too_wide_an_interval_tells_nothing(ours, published):
+    assert compare(ours, published).verdict == "cannot tell with these runs"
+
+
+def test_how_many_seeds_would_tell():
+    ours, published = Sample(5, 0.88, 0.03, None), Sample(1, 0.88, None, None)
+    # One published run: the interval stays wider than two deviations, whatever we do.
+    assert compare(ours, published).seeds_needed is None
+    published = Sample(20, 0.88, 0.005, None)
+    found = compare(ours, published)
+    assert (found.verdict, found.seeds_needed) == ("cannot tell with these runs", 12)
+    assert compare(ours._replace(n=12), published).verdict == "consistent"
+    assert compare(ours._replace(n=11), published).verdict == "cannot tell with these runs"
+    # Of pairs: mean 0.01, sd 0.01 need t(0.975, n - 1) < sqrt(n), which is so from 7 on.
+    differences = paired({0: 0.01, 1: 0.02, 2: 0.0}, {0: 0.0, 1: 0.0, 2: 0.0})
+    assert (differences.is_beyond_chance, differences.seeds_needed) == (False, 7)
+
+
+@pytest.mark.parametrize(
     ("single", "verdict"),
-    # 95% prediction interval of 3, sd 1.5811, n 5: 3 -+ 2.776445 * 1.5811 * sqrt(1.2) = 3 -+ 4.8088
-    [(7.8, "consistent with published"), (7.82, "lower than published")],
+    # 95% prediction interval: sd 0.0015811, n 5: -+ 2.776445 * 0.0015811 * sqrt(1.2) = -+ 0.0048088
+    [
+        (0.903, "consistent"),
+        (0.903 + 0.0151, "consistent"),
+        (0.903 + 0.0153, "different"),
+        (0.903 - 0.0153, "different"),
+    ],
 )
 def test_a_single_published_run_is_met_with_a_prediction_interval(single, verdict):
-    ours = describe([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert compare(ours, Sample(1, single, None, None)).verdict == verdict
+    ours = describe([0.901, 0.902, 0.903, 0.904, 0.905])
+    found = compare(ours, Sample(1, single, None, None))
+    assert found.verdict == verdict
+    half = (found.interval.high - found.interval.low) / 2
+    assert half == pytest.approx(0.0048088, abs=1e-6)
 
 
 def test_a_single_run_of_ours_is_met_the_same_way():
-    published = describe([1.0, 2.0, 3.0, 4.0, 5.0])
-    assert compare(Sample(1, 7.82, None, None), published).verdict == "higher than published"
+    published = describe([0.901, 0.902, 0.903, 0.904, 0.905])
+    assert compare(Sample(1, 0.93, None, None), published).verdict == "different"
+
+
+# As SEED 75.32, 91.27, 92.61, 91.04, 10.34: ranks 1, 2, 3, 4 and 8 of ten.
+WITH_COLLAPSES = (0.7532, 0.9127, 0.9261, 0.9104, 0.1034)
+WITHOUT = (0.9218, 0.9166, 0.9348, 0.9200, 0.9352)
+
+
+def test_runs_that_collapse_are_compared_by_ranks():
+    found = paired(dict(enumerate(WITHOUT)), dict(enumerate(WITH_COLLAPSES)), collapsed=True)
+    # U is 22 of 25: 7 of 252 ways to part the ranks are as far on either side.
+    assert found.superiority == pytest.approx(22 / 25)
+    assert found.p == pytest.approx(14 / 252)
+    assert found.best_p == pytest.approx(2 / 252)
+    assert (found.interval, found.d_z) == (None, None)
+    assert found.is_above
+    assert not found.is_beyond_chance
+    all_below = paired(dict(enumerate(WITHOUT)), dict.fromkeys(range(5), 0.1), collapsed=True)
+    assert all_below.p == pytest.approx(2 / 252)
+    assert all_below.is_beyond_chance
+    # Three against three can never be beyond chance.
+    few = paired({0: 0.9, 1: 0.8, 2: 0.7}, {0: 0.1, 1: 0.2, 2: 0.3}, collapsed=True)
+    assert few.p == few.best_p == pytest.approx(0.1)
+    assert not few.is_beyond_chance
+
+
+def test_rows_that_collapse_can_be_different_and_never_consistent():
+    collapsed = describe(WITH_COLLAPSES, collapsed=True)
+    assert collapsed.interval is None
+    same = compare(collapsed, describe(WITH_COLLAPSES))
+    assert (same.verdict, same.p) == ("cannot tell with these runs", pytest.approx(1))
+    other = compare(collapsed, describe([0.95, 0.951, 0.952, 0.953, 0.954]))
+    assert (other.verdict, other.p) == ("different", pytest.approx(2 / 252))
+    # Of the published runs only mean and deviation are known, and they scatter by 23 points.
+    unknown = compare(describe([0.42, 0.43, 0.44]), Sample(5, 0.36, 0.23, None))
+    assert (unknown.verdict, unknown.p) == ("cannot tell with these runs", None)
+    assert compare(collapsed, describe([0.97]), collapsed=True).p is None
+    assert compare(describe([0.1], collapsed=True), describe(WITHOUT), collapsed=True).p is None
 
 
 def test_paired_test_takes_shared_seeds_alone():
@@ -231,7 +328,9 @@ def test_summary_has_the_contracts_columns_and_numbers(study):
     assert float(row["ci95_high"]) == pytest.approx(0.98 + 4.302653 * 0.01 / math.sqrt(3))
     assert float(row["published_mean"]) == pytest.approx(0.9846)
     assert (row["collapsed"], row["failed"]) == ("0", "0")
-    assert row["verdict"] == "consistent with published"
+    # 98.00 with an interval of 2.3 points to either side, against 98.46 and a margin of 2.
+    assert row["verdict"] == "cannot tell with these runs"
+    assert float(row["margin"]) == 0.02
     distorted = rows_of(study, "test.distorted.accuracy")[STN]
     assert float(distorted["mean"]) == pytest.approx(0.96)
     assert (distorted["published_mean"], distorted["verdict"]) == ("", "not published")
@@ -244,7 +343,11 @@ def test_a_collapsed_run_counts_and_is_called_out(study):
     assert (row["n"], row["collapsed"]) == ("4", "1")
     assert float(row["mean"]) == pytest.approx((0.98 + 0.97 + 0.99 + 0.10) / 4)
     assert float(row["mean_without_collapsed"]) == pytest.approx(0.98)
-    assert "98.00 ± 1.00 (n = 3)" in text
+    assert (row["ci95_low"], row["ci95_high"]) == ("", "")
+    # In the first table: the seeds where the interval was, and the mean without.
+    (line,) = [each for each in text.split("\n\n| row |")[1].splitlines() if STN in each]
+    assert "| 76.00 ± 44.01 | none: seeds 10.00, 97.00, 98.00, 99.00 |" in line
+    assert "| 1 | 98.00 ± 1.00 (n = 3) | 0 |" in line
     assert f"| {STN} | 3 | collapsed | it saw nothing |" in text
     assert "10.00 †" in text
 
@@ -331,7 +434,7 @@ def test_a_setting_that_differs_is_said(study):
     text = report(study).read_text()
     assert "trainer.max\\_epochs is not the same in all runs" in text
     assert f"1 in {STN} seed 1" in text
-    assert "trainer.max\\_epochs is 1 where SEED has 10" in text
+    assert "trainer.max\\_epochs is 1 where SEED has 10 (in stn-identity-zeros)" in text
 
 
 def test_a_setting_that_differs_by_row_is_said_by_row(study):
@@ -346,6 +449,33 @@ def test_rows_that_differ_as_rows_do_are_not_noted(study):
     assert read_study(study).notes == ()
 
 
+def test_another_protocol_is_said_above_the_table(study):
+    assert "Not SEED's protocol" not in report(study).read_text()
+    for cell_name, model in ((STN, "stn"), ("cnn", "cnn")):
+        for seed in range(3):
+            plain = config(model=model, seed=seed, trainer__max_epochs=1, dataset__val_size=100)
+            plain["model"]["classifier"] = {"hidden": 20}
+            (study / cell_name / f"seed={seed}" / "config.yaml").write_text(yaml.safe_dump(plain))
+    text = report(study).read_text()
+    banner = text[text.index("> **Not SEED's protocol.**") :].splitlines()[0]
+    assert text.index(banner) < text.index("| row | n |")
+    for words in (
+        "trainer.max\\_epochs is 1 where SEED has 10",
+        "dataset.val\\_size is 100 where SEED has 5000",
+        "model.classifier.hidden is 20 where SEED has 50",
+    ):
+        assert words in banner
+    assert "seed is" not in banner
+
+
+def test_what_is_another_protocol_and_what_is_not(study):
+    # All images trained on, as in SEED; another start and padding, which make another row.
+    plain = config(seed=0, dataset__val_size=0, dataset__permutations=1)
+    plain["init"], plain["padding"] = {"name": "random", "theta": None}, {"mode": "border"}
+    (study / STN / "seed=0" / "config.yaml").write_text(yaml.safe_dump(plain))
+    assert departures(read_study(study)) == []
+
+
 # --- claims
 
 
@@ -353,19 +483,23 @@ def claims_of(folder):
     return json.loads((folder / "summary.json").read_text())["studies"][0]["claims"]
 
 
-def test_a_claim_within_chance_is_partly_reproduced(study):
+def test_a_claim_within_chance_cannot_be_told(study):
     text = report(study).read_text()
     claim = claims_of(study)[0]
-    assert claim["verdict"] == "partly reproduced"
+    assert claim["verdict"] == "cannot tell with these runs"
     (pair,) = claim["pairs"]
-    assert pair["verdict"] == "same direction, but not beyond chance"
+    assert pair["verdict"] == "cannot tell with these runs"
+    assert pair["seeds_needed"] == 4
+    assert (
+        "- **? cannot tell with these runs** in accuracy on clean test digits: stn beats cnn. "
+        "+2.00 (−0.48 to +4.48) points over 3 seeds; published +1.09. 4 seeds would tell"
+    ) in text
     assert pair["difference"] == pytest.approx(0.02)
     assert pair["published_difference"] == pytest.approx(0.9846 - 0.97374)
     assert (
         "| pair | verdict | seeds | mean difference (95%) | p | d_z | without collapsed runs | "
-        "published |\n|---|---|--:|--:|--:|--:|--:|--:|\n| stn-identity-zeros − cnn | ◐ same "
-        "direction, but not beyond chance | 3 of 3 | +2.00 (−0.48 to +4.48) | 0.074 | 2.00 | – | "
-        "+1.09 |\n"
+        "published |\n|---|---|--:|--:|--:|--:|--:|--:|\n| stn-identity-zeros − cnn | ? cannot "
+        "tell with these runs | 3 of 3 | +2.00 (−0.48 to +4.48) | 0.074 | 2.00 | – | +1.09 |\n"
     ) in text
 
 
@@ -377,6 +511,7 @@ def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
             {"text": "up", "kind": "paired", "pairs": [[STN, "cnn"]]},
             {"text": "down", "kind": "paired", "pairs": [["cnn", STN]]},
             {"text": "both", "kind": "paired", "pairs": [["cnn", STN], [STN, "cnn"]]},
+            {"text": "neither", "kind": "paired", "pairs": [[STN, STN], [STN, STN]]},
         ],
     )
     for seed, value in enumerate((0.80, 0.80, 0.801)):
@@ -390,6 +525,7 @@ def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
         "up": "reproduced",
         "down": "not reproduced",
         "both": "partly reproduced",
+        "neither": "cannot tell with these runs",
     }
 
 
@@ -431,6 +567,10 @@ def test_a_claim_without_collapsed_runs_stands_beside(study):
     assert pair["seeds"] == [0, 1, 2]
     assert pair["without_collapsed"]["seeds"] == [1, 2]
     assert pair["without_collapsed"]["difference"] == pytest.approx(0.025)
+    # By ranks: 0.97 of either is a tie, and 8 of 9 pairs of runs and a half are above.
+    assert pair["superiority"] == pytest.approx(8.5 / 9)
+    assert (pair["ci95"], pair["best_p"]) == (None, pytest.approx(0.1))
+    assert "by ranks, p 0.200; p 0.100 at best" in (study / "report.md").read_text()
 
 
 # --- the document
@@ -449,6 +589,29 @@ def test_the_page_needs_no_other_file(study):
     copied = study / "figures" / f"RTS-{STN}-warps-rotation-120.png"
     assert copied.read_bytes() == panel.read_bytes()
     assert f"{STN}, seed 0, accuracy on clean test digits 98.00%" in page
+
+
+def test_a_long_cell_may_be_folded_and_a_number_may_not(study):
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    report(study)
+    page = (study / "report.html").read_text()
+    assert 'class="long">none: seeds 10.00, 97.00, 98.00, 99.00<' in page
+    assert '">76.00 ± 44.01<' in page
+    assert 'class="long">76.00' not in page
+
+
+def test_no_figure_shows_an_interval_of_runs_that_collapse(study):
+    """A band of Student's would reach from below 0 to above 100%."""
+    report(study)
+    assert "none where a run collapsed" not in (study / "report.md").read_text()
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    text = report(study).read_text()
+    assert text.count("95% interval (none where a run collapsed)") == 3
+    robustness = json.loads((study / "summary.json").read_text())["studies"][0]["cells"]
+    assert {cell["cell"]: cell["robustness"][0]["ci95"] is None for cell in robustness} == {
+        STN: True,
+        "cnn": False,
+    }
 
 
 HOSTILE = "<script>alert(1)</script> | `x` **b** [l](http://e) ![i](j)\n\n# h &amp; \x1b$"
@@ -507,6 +670,25 @@ def test_the_same_runs_give_the_same_bytes(study, tmp_path):
     assert (elsewhere / "summary.csv").read_bytes() == before["summary.csv"]
 
 
+def test_a_report_is_current_by_what_it_was_made_from(study):
+    """Whatever the dates say: a run that was copied in keeps its old one."""
+    (study / STN / "seed=2" / "metrics.json").rename(study / "set aside")
+    assert not is_current([study], study)
+    report(study)
+    assert is_current([study], study)
+    (study / "set aside").rename(study / STN / "seed=2" / "metrics.json")
+    os.utime(study / STN / "seed=2" / "metrics.json", (0, 0))
+    assert not is_current([study], study)
+    report(study)
+    for path in study.rglob("*"):
+        os.utime(path)  # newer than the report, and the same
+    assert is_current([study], study)
+    (study / "sweep.json").write_text((study / "sweep.json").read_text().replace("Is it", "Was it"))
+    assert not is_current([study], study)
+    (study / "summary.json").write_text("{")
+    assert not is_current([study], study)
+
+
 def test_several_folders_make_one_report(study, tmp_path):
     other = tmp_path / "outputs" / "rot90"
     write_plan(other, [cell("cnn", [0, 1], "rot90")])
@@ -530,7 +712,8 @@ def test_several_folders_make_one_report(study, tmp_path):
     # The published rot90 is a single run.
     with (out / "summary.csv").open() as file:
         verdicts = [row["verdict"] for row in csv.DictReader(file) if row["study"] == "rot90"]
-    assert verdicts == ["consistent with published", "not published", "not published"]
+    # Two seeds, 0.95 and 0.96, against 0.9591.
+    assert verdicts == ["cannot tell with these runs", "not published", "not published"]
 
 
 def test_where_nothing_is_published_nothing_is_set_beside_it(tmp_path):
@@ -543,9 +726,8 @@ def test_where_nothing_is_published_nothing_is_set_beside_it(tmp_path):
     text = report(folder).read_text()
     assert "\n## Results\n" in text
     assert "published" not in text.split("## How it was done")[0].lower()
-    assert "partly holds" in text
     assert "reproduced" not in text
-    assert "**stn beats cnn: ◐ partly holds.** In accuracy on clean test digits." in text
+    assert "**stn beats cnn: ? cannot tell with these runs.** In accuracy on clean" in text
 
 
 def test_a_sweep_without_any_result_has_a_report(tmp_path):

@@ -1,19 +1,25 @@
 """Sweeps: what is planned, what is found done, and what a command leaves behind."""
 
 import csv
+import io
 import json
+import os
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose_study
 from stnlab.errors import UserError
+from stnlab.report import write_report
 from stnlab.schema import SweepConfig
-from stnlab.sweep.ledger import Status, look, seconds_left
+from stnlab.sweep.ledger import Phase, Status, left_of_each, look, phase, seconds_left
 from stnlab.sweep.plan import plan
+from stnlab.sweep.progress import SweepProgress, say_left
 
 STATES = ["done", "interrupted", "failed", "missing", "of", "another", "config"]
 SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT]
@@ -167,6 +173,24 @@ def test_a_finished_sweep_runs_nothing(finished, tmp_path, sweep_py):
     assert changed <= {"sweep.json"}
 
 
+def test_a_run_that_comes_back_with_its_old_dates_is_reported(finished, tmp_path, sweep_py):
+    folder = tmp_path / "outputs" / "short"
+    shutil.copytree(finished[0], folder)  # with its dates, as cp -a and rsync do
+    (folder / "cnn/seed=1").rename(tmp_path / "set aside")
+    write_report([folder], folder)
+    assert "| cnn | 1 | missing | not started |" in (folder / "report.md").read_text()
+    (tmp_path / "set aside").rename(folder / "cnn/seed=1")
+    status, out, _ = sweep_py(*SIX_RUNS, "name=short")
+    assert (status, "6 of 6 runs are complete" in out) == (0, True)
+    assert "not started" not in (folder / "report.md").read_text()
+
+
+def test_the_recorded_command_can_be_given_to_a_shell(finished):
+    command = json.loads((finished[0] / "sweep.json").read_text())["command"]
+    assert "'seeds=[0,1,2]'" in command
+    assert shlex.split(command)[2:] == [*SIX_RUNS, "name=short"]
+
+
 def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):
     folder = tmp_path / "outputs" / "short"
     shutil.copytree(finished[0], folder)
@@ -240,7 +264,7 @@ def test_mistakes_get_one_line(tmp_path, sweep_py):
         (["study=sameimage"], "Did you mean 'same-image'"),
         (["seeds=[0,0]"], "seeds is [0, 0]; allowed: different seeds"),
         (["seeds=[]"], "seeds is []"),
-        (["seeds=3"], "'seeds'"),
+        (["seeds=3"], "write seeds=[3] for seed 3"),
         (["sedes=[1]"], "Did you mean 'seeds'"),
         (["hydra/launcher=slurm"], "brings submitit_slurm"),
         (["hydra.launcher._target_=os.system"], "'os.system' is none of Hydra's plugins"),
@@ -274,9 +298,80 @@ def test_time_left_is_learned_from_what_is_done(finished):
         / 3
         for cell in ("cnn", "stn-identity-zeros")
     }
-    assert seconds_left(standings, 1) == pytest.approx(sum(took.values()))
-    assert seconds_left(standings, 2) == pytest.approx(max(sum(took.values()) / 2, *took.values()))
+    alone, two = (seconds_left(standings, number) for number in (1, 2))
+    assert alone == (pytest.approx(sum(took.values())), True)
+    assert two == (pytest.approx(max(sum(took.values()) / 2, *took.values())), True)
     assert seconds_left([look(run) for run in planned(name="no-such")[0].runs], 2) is None
+
+
+def test_a_run_that_starts_trains_or_tests_is_not_at_its_end(finished, tmp_path):
+    """What a sweep shows of a run is in its folder; the test is a part of the time left."""
+    shutil.copytree(finished[0], tmp_path / "short")
+    grid = ["dataset=rot90", "model=cnn", *SHORT, f"output_dir='{tmp_path}'"]
+    (short,) = planned(*grid, name="short", seeds=[0, 1])
+    running = short.runs[0].folder
+    took = json.loads(running.metrics.read_text())["seconds"]
+    other = json.loads(short.runs[1].folder.metrics.read_text())["seconds"]
+    running.metrics.unlink()
+    os.utime(running.history)
+    with running.locked():
+
+        def now():
+            standings = [look(run) for run in short.runs]
+            console = Console(width=80, file=io.StringIO(), force_terminal=True)
+            progress = SweepProgress(console, standings, 1)
+            console.print(progress._table())
+            (left, _) = left_of_each(standings)
+            return phase(standings[0]), left.seconds, console.file.getvalue()
+
+        state, left, shown = now()
+        assert state is Phase.testing
+        assert left == pytest.approx(other["test"], abs=1)
+        assert "testing" in shown
+        assert "1 of 2 ended" in shown
+        os.utime(running.history, (0, 0))  # the test takes longer than it should
+        assert "about 0:00:01 left" in now()[2]
+        header, first, _ = running.history.read_text().splitlines()
+        running.history.write_text(f"{header}\n{first}\n")
+        state, left, shown = now()
+        assert state is Phase.training
+        assert "training 2/2" in shown
+        assert left >= other["test"] - 1
+        running.history.unlink()
+        for events in running.path.glob("events.out.tfevents.*"):
+            events.unlink()
+        state, left, shown = now()
+        assert state is Phase.starting
+        assert "starting" in shown
+        assert left == pytest.approx(sum(other.values()))
+        assert took.keys() == other.keys()
+
+
+def test_without_a_test_to_learn_from_the_time_left_is_more_than_said(finished, tmp_path):
+    shutil.copytree(finished[0] / "cnn" / "seed=0", tmp_path / "short" / "cnn" / "seed=0")
+    grid = ["dataset=rot90", "model=cnn", *SHORT, f"output_dir='{tmp_path}'"]
+    (short,) = planned(*grid, name="short", seeds=[0, 1])
+    folder = short.runs[0].folder
+    folder.metrics.unlink()
+    with folder.locked():
+        left = seconds_left([look(run) for run in short.runs], 1)
+    assert not left.is_whole
+    assert say_left(left).startswith("more than 0:00:")
+
+
+def test_a_sweep_ends_with_its_table(finished):
+    folder, out = finished
+    with (folder / "summary.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["metric"] == "test.clean.accuracy"]
+    *_, title, header, cnn, stn, last = out.splitlines()
+    assert title == "short: test.clean.accuracy, in %"
+    assert header.split()[:5] == ["cell", "n", "mean", "±", "sd"]
+    for row, line in zip(rows, (cnn, stn), strict=True):
+        mean, std = (f"{100 * float(row[key]):.2f}" for key in ("mean", "std"))
+        assert line.startswith(row["cell"])
+        assert f" 3  {mean} ± {std}" in " ".join(line.split(" "))
+        assert line.rstrip().endswith(row["verdict"])
+    assert last == "report: outputs/short/report.html"
 
 
 def test_an_engine_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatch, sweep_py):

@@ -4,18 +4,21 @@ import json
 
 import pytest
 from rich.console import Console
+from short_run import SHORT
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import plugin_data_pb2
+from tensorboard.plugins.hparams.backend_context import Context
 
+from stnlab.config import compose
 from stnlab.run import train
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    from short_run import SHORT
-
-    from stnlab.config import compose
-
     folder = tmp_path_factory.mktemp("tensorboard")
     outcome = train(
         compose(
@@ -73,3 +76,55 @@ def test_hyperparameters_with_final_metrics(run):
     metrics = json.loads((outcome.path / "metrics.json").read_text())
     clean = events.Scalars("test/clean/accuracy")[0].value
     assert clean == pytest.approx(metrics["test"]["clean"]["accuracy"])
+
+
+def test_runs_of_a_sweep_are_told_apart(tmp_path):
+    """As TensorBoard's own backend gives them to its HParams tab."""
+    swept = [
+        [f"model.localization.lr={lr}", f"optimizer.weight_decay={decay}"]
+        for lr in ("null", "0.0001")
+        for decay in ("0.0", "0.01")
+    ]
+    for number, keys in enumerate(swept):
+        short = [*SHORT, "trainer.max_epochs=1", "trainer.limit_train_batches=1"]
+        place = [f"output_dir={tmp_path}", f"cell={number}"]
+        train(compose([*short, *place, *keys]), Console(quiet=True))
+    names, rows = hparams_tab(tmp_path)
+    assert names[:2] == ["model.localization.lr", "optimizer.weight_decay"]
+    assert sorted(row[:2] for row in rows) == [
+        ["0.0001", "0.0"],
+        ["0.0001", "0.01"],
+        ["null", "0.0"],
+        ["null", "0.01"],
+    ]
+    assert {"dataset", "model", "init", "padding", "seed", "trainer.precision"} <= set(names[2:])
+
+
+def hparams_tab(folder):
+    """The names of the columns, and a row of each run."""
+    multiplexer = EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(folder))
+    context = Context(TBContext(data_provider=provider))
+    metadata = context.hparams_metadata(RequestContext(), "")
+    experiment = context.experiment_from_metadata(
+        RequestContext(),
+        "",
+        include_metrics=True,
+        hparams_run_to_tag_to_content=metadata,
+        data_provider_hparams=[],
+    )
+    assert "test/clean/accuracy" in {each.name.tag for each in experiment.metric_infos}
+    names = [each.name for each in experiment.hparam_infos]
+    started = [
+        plugin_data_pb2.HParamsPluginData.FromString(
+            tags["_hparams_/session_start_info"]
+        ).session_start_info.hparams
+        for tags in metadata.values()
+    ]
+    return names, [[as_text(each[name]) for name in names] for each in started]
+
+
+def as_text(value):
+    return value.string_value if value.HasField("string_value") else str(value.number_value)

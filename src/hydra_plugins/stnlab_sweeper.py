@@ -1,4 +1,4 @@
-"""``hydra/sweeper=studies``: stnlab's sweeps as a Hydra plugin.
+"""Hydra's plugins of stnlab: ``hydra/sweeper=studies``, and a user's folders of configs.
 
 Hydra finds its plugins in the namespace package ``hydra_plugins`` and imports all of them at every
 start, so nothing heavy is imported here.
@@ -8,11 +8,13 @@ import os
 import secrets
 from typing import Any
 
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, open_dict, read_write
 
 
 class StudySweeper(Sweeper):
@@ -42,9 +44,18 @@ class StudySweeper(Sweeper):
         Sweep(self.own_config, arguments, self.launch, self.num_workers).to_the_end()
 
 
+class OwnFolders(SearchPathPlugin):
+    """The folders of ``hydra.searchpath``, for every config that the command composes."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        from stnlab.config import commandline
+
+        commandline.add_folders(search_path)
+
+
 def _without_hydra(config: DictConfig) -> DictConfig:
     config = config.copy()
-    with open_dict(config):
+    with read_write(config), open_dict(config):
         del config["hydra"]
     return config
 
@@ -52,7 +63,7 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 def _job_config(config: DictConfig, num_threads: int) -> DictConfig:
     """The config that a launcher gets: its jobs compose ``train.yaml``, as train.py would."""
     config = config.copy()
-    with open_dict(config):
+    with read_write(config.hydra), open_dict(config):
         config.hydra.job.config_name = "train"
         config.hydra.overrides.hydra = []  # the launcher's own keys are not a run's
         if "n_jobs" in config.hydra.launcher:

@@ -1,27 +1,36 @@
 """The command line: Hydra's, with its errors in plain words and a help that explains the groups."""
 
+import dataclasses
 import os
-import re
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
 import hydra
+from hydra._internal.utils import _run_hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from stnlab import extensions
+from stnlab.config import commandline
 from stnlab.config.composition import (
     CONF_DIR,
+    VERSION_BASE,
     explain,
     from_hydra,
     is_of_hydra,
     wants_stack_trace,
+    with_home,
 )
-from stnlab.config.trust import require_plain_files
+from stnlab.config.identity import cell, dataset_label, folder, swept_cell, to_plain
+from stnlab.config.text import quoted
 from stnlab.errors import UserError
+from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
+from stnlab.streams import that_may_break
 
 _SAME_COMMAND = "The same command begins, or goes on from the last epoch that has ended."
 _TRAIN_HELP = """\
@@ -43,9 +52,10 @@ Every other key is set as KEY=VALUE, for example seed=1, dataset.val_size=0, opt
 num_threads=2, distortion.backend=pil, overwrite=true.
 
   --with FILE         parts of your own, from a Python file or a module: docs/extending.md
-  --config-dir DIR    a folder with configs of your own, beside conf/
+  --config-dir DIR    a folder with configs of your own, beside conf/; hydra.searchpath=[…]: several
   --cfg job           print the resolved config and stop
   --multirun, -m      run every combination: python train.py -m model=cnn,stn seed=0,1
+                      (hydra/sweeper=optuna searches: pip install '.[optuna]')
   --shell-completion  shell completion, for example: eval "$(python train.py -sc install=bash)"
   --hydra-help        Hydra's own options
 HYDRA_FULL_ERROR=1 in the environment shows stack traces.
@@ -67,6 +77,7 @@ report.html and figures/. What is complete is not run again, what was interrupte
 failed is tried again: give the same command.
 
 Sweep keys:
+  study=NAME               a study, or several: study=RTS,rot90
   seeds=[0,1,2,3,4]        the seeds of every cell
   dry_run=true             show each run's state and the time left, and stop
   name=NAME                outputs/NAME/ instead of the study's or the dataset's
@@ -85,68 +96,127 @@ make a grid. HYDRA_FULL_ERROR=1 in the environment shows stack traces.
 """
 
 
+_SWEPT = "STNLAB_SWEPT"  # of hydra.job.env_set, which reaches a job wherever it runs
+
+
+@that_may_break()
 def train_main() -> int:
     """The command ``train.py``; returns the exit status."""
-    if refused := _import_users_parts():
-        return refused
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_TRAIN_HELP.format(groups=_describe_groups(leaving_out="study")), end="")
-        return 0
-    return _run_hydra("train", _train)
+    return _main("train", _TRAIN_HELP, _prepare_train, _train)
 
 
+@that_may_break()
 def sweep_main() -> int:
     """The command ``sweep.py``; returns the exit status."""
-    if refused := _import_users_parts():
-        return refused
-    if {"--help", "-h"} & set(sys.argv[1:]):
-        print(_SWEEP_HELP.format(groups=_describe_groups()), end="")
-        return 0
-    if any(re.match(r"\+*hydra[/.]sweeper\b", argument) for argument in sys.argv[1:]):
-        return _tell(
-            UserError(
-                "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
-                "Leave it out; train.py -m takes any."
-            )
-        )
     from stnlab.sweep.job import run_job
 
-    return _run_hydra("sweep", run_job)
+    return _main("sweep", _SWEEP_HELP, _prepare_sweep, run_job)
 
 
-def _import_users_parts() -> int:
-    """Take ``--with`` off the command line; returns the exit status of what cannot be imported."""
-    try:
-        sys.argv[1:] = extensions.take_from(sys.argv[1:])
-    except UserError as error:
-        if wants_stack_trace():
-            raise
-        return _tell(error)
-    return 0
+def _prepare_train(args: Namespace, overrides: list[Override]) -> None:
+    """With ``--multirun``: tell jobs which keys are swept, and optuna which way is up."""
+    if args.config_name == "sweep":
+        raise UserError("--config-name=sweep: many runs are python sweep.py's.")
+    keys = {each.key_or_group: each for each in overrides}
+    mode = keys.get("hydra.mode")
+    if not (args.multirun or (mode and mode.value() == RunMode.MULTIRUN.name)):
+        return
+    sweeper = str(keys["hydra/sweeper"].value()) if "hydra/sweeper" in keys else "basic"
+    own = [str(keys["output_dir"].input_line)] if "output_dir" in keys else []
+    if own and keys["output_dir"].is_sweep_override():
+        own = []
+    swept = [each.key_or_group for each in overrides if each.is_sweep_override()]
+    own.append(f"+hydra.job.env_set.{_SWEPT}={quoted(','.join(swept))}")
+    if sweeper.startswith("optuna"):
+        direction = keys.get("hydra.sweeper.direction")
+        if direction is None:
+            own.append("hydra.sweeper.direction=maximize")
+        elif direction.value() != "maximize":
+            raise UserError(
+                f"hydra.sweeper.direction is {direction.value()}; allowed: maximize. What a run "
+                "gives optuna is its best validation score (accuracy or AUROC), and more is better."
+            )
+    commandline.only(own, args)
 
 
-def _train(composed: DictConfig) -> None:
+def _prepare_sweep(args: Namespace, overrides: list[Override]) -> None:
+    from stnlab.sweep.plan import own_overrides
+
+    if any(each.key_or_group.replace("/", ".") == "hydra.sweeper" for each in overrides):
+        raise UserError(
+            "hydra/sweeper: sweep.py runs its studies and grids with a sweeper of its own. "
+            "Leave it out; train.py -m takes any."
+        )
+    if args.config_name not in (None, "sweep"):
+        raise UserError(
+            f"--config-name={args.config_name}: a sweep's runs are those of train.yaml. Keep what "
+            "yours has in a group's file, and choose that."
+        )
+    if args.cfg or args.info or args.shell_completion:
+        for each in overrides:
+            if each.is_sweep_override():
+                raise UserError(
+                    f"{each.input_line}: one config is shown, and this is several. Give "
+                    f"{each.key_or_group} one value; dry_run=true shows all runs of a sweep."
+                )
+        return
+    commandline.only(own_overrides(overrides), args)
+
+
+def _train(composed: DictConfig) -> float | None:
+    """One run; returns what a sweeper may optimise: the best validation score."""
     config = from_hydra(composed)
+    job = HydraConfig.get()
+    if job.mode is RunMode.MULTIRUN and config.cell is None:
+        config = dataclasses.replace(config, cell=_cell(config))
+    print(_said_first(config), flush=True)  # before seconds of imports
     from rich.console import Console
 
     from stnlab.run import train  # after the config is known to be good: its imports take seconds
     from stnlab.run.summary import print_outcome
 
     console = Console(highlight=False)
-    print_outcome(console, train(config, console))
+    outcome = train(config, console)
+    print_outcome(console, outcome)
+    if outcome.validation_score is None and "direction" in job.sweeper:
+        raise UserError(
+            "hydra/sweeper: there is no validation score to optimise. Hold some of the training "
+            "data out with dataset.val_size=…; a run of an older version is run again with "
+            "another name=… ."
+        )
+    return outcome.validation_score
 
 
-def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
-    """Run ``job`` under ``hydra.main``, with the user's mistakes as one message each."""
+def _said_first(config: ExperimentConfig) -> str:
+    epochs = f"{config.trainer.max_epochs} epoch{'s' * (config.trainer.max_epochs > 1)}"
+    what = f"{dataset_label(to_plain(config))}, {cell(config)}, seed {config.seed}, {epochs}"
+    return f"{what}; run folder: {folder(config)}"
+
+
+def _cell(config: ExperimentConfig) -> str | None:
+    """With ``--multirun``, the run's cell: its own, told apart by what is swept."""
+    job = HydraConfig.get()
+    swept = str(job.job.env_set.get(_SWEPT, "")).split(",")
+    swept += [str(key) for key in job.sweeper.get("params") or {}]  # of optuna and others
+    return swept_cell(config, swept, dict(job.runtime.choices))
+
+
+def _main(
+    config_name: str,
+    help_text: str,
+    prepare: Callable[[Namespace, list[Override]], None],
+    job: Callable[[DictConfig], object],
+) -> int:
+    """Run ``job`` as ``hydra.main`` does, with the user's mistakes as one message each."""
     traces = wants_stack_trace()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra lets errors through instead of ending the process
     composed = False
 
-    def run(config: DictConfig) -> None:
+    def run(config: DictConfig) -> object:
         nonlocal composed
         composed = True
         try:
-            job(config)
+            return job(config)
         except StoppedError as error:
             raise _Ended(error) from error  # --multirun would go on with its next run
         except UserError as error:
@@ -154,11 +224,19 @@ def _run_hydra(config_name: str, job: Callable[[DictConfig], object]) -> int:
                 raise
             raise _Ended(error) from error
 
-    command = hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)
     try:
-        require_plain_files(CONF_DIR)  # Hydra acts on its own keys before it hands over a config
-        with stoppable():
-            command(run)()
+        args = commandline.read(with_home(extensions.take_from(sys.argv[1:])))
+        if args.help:
+            leaving_out = "study" if config_name == "train" else None
+            groups = _describe_groups(commandline.folders(args), leaving_out)
+            print(help_text.format(groups=groups), end="")
+            return 0
+        if not args.hydra_help:
+            prepare(args, commandline.parse(args.overrides))
+        if VERSION_BASE:
+            hydra.version.setbase(VERSION_BASE["version_base"])
+        with commandline.in_charge(args), stoppable():
+            _run_hydra(args, commandline.parser(), run, str(CONF_DIR), config_name)
     except UserError as error:
         if traces:
             raise
@@ -190,18 +268,27 @@ def _tell(error: UserError) -> int:
     return error.exit_status
 
 
-def _describe_groups(leaving_out: str | None = None) -> str:
+def _describe_groups(folders: list[Path], leaving_out: str | None = None) -> str:
     """Each group's options with the first comment line of their files."""
+    groups: dict[str, dict[str, Path]] = {}
+    for each in [CONF_DIR, *folders]:
+        for path in each.glob("*/*.yaml"):
+            if not path.name.startswith(".") and not path.parent.name.startswith("."):
+                groups.setdefault(path.parent.name, {}).setdefault(path.stem, path)
     lines = []
-    for group in sorted(path for path in CONF_DIR.iterdir() if path.is_dir()):
-        if group.name == leaving_out:
-            continue
-        lines.append(f"  {group.name}")
-        options = sorted(group.glob("*.yaml"))
-        lines += [f"    {option.stem:<14} {_first_comment(option)}" for option in options]
+    for group, options in sorted(groups.items()):
+        if group not in (leaving_out, "hydra"):
+            lines.append(f"  {group}")
+            lines += [
+                f"    {name:<14} {_first_comment(path)}" for name, path in sorted(options.items())
+            ]
     return "\n".join(lines) + "\n"
 
 
 def _first_comment(path: Path) -> str:
-    first = path.read_text(encoding="utf-8").splitlines()[0]
-    return first.lstrip("# ")
+    try:
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError:  # it is told when it is chosen
+        return ""
+    first = lines[0] if lines else ""
+    return first.lstrip("# ") if first.startswith("#") else ""

@@ -61,6 +61,7 @@ class RunFolder:
         self.robustness = path / "robustness.csv"
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
+        self.confusion = path / "confusion.csv"
         self.theta = path / "theta.csv"
         self.preprocessing = path / "preprocessing.json"
         self.checksums = path / "checksums.sha256"
@@ -212,6 +213,7 @@ class RunFolder:
             self.robustness,
             self.predictions,
             self.best_predictions,
+            self.confusion,
             self.theta,
             self.preprocessing,
         )

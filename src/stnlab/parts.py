@@ -249,11 +249,19 @@ class WarpPart(Part):
     :mod:`stnlab.geometry.affine` and :mod:`stnlab.geometry.time` state them.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ()
-    identity: ClassVar[tuple[float, ...]] = ()  # theta of the warp that changes nothing
     num_axes: ClassVar[int] = 2  # 2: of images; 1: of time
 
     name: str = MISSING
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Of theta's entries, in their order; a class attribute will do."""
+        raise NotImplementedError(f"{type(self).__name__}.parameter_names")
+
+    @property
+    def identity(self) -> tuple[float, ...]:
+        """Theta of the warp that changes nothing; a class attribute will do."""
+        raise NotImplementedError(f"{type(self).__name__}.identity")
 
     def start(self, affine: Sequence[float]) -> tuple[float, ...] | None:
         """The theta of an affine map [theta11, theta12, theta13, theta21, theta22, theta23].

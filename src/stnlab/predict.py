@@ -196,7 +196,8 @@ def _draw_series(
     clinical_figures.draw_warped_series(
         path,
         f"{trained.path}\n{shown} before and after the warp",
-        hours=np.arange(before.shape[1], dtype=np.float64),
+        steps=np.arange(before.shape[1], dtype=np.float64),
+        step=trained.spec.unit,
         before=before,
         after=after,
         thetas={name: values.numpy() for name, values in thetas.items()},

@@ -115,7 +115,7 @@ def require_blocks(
     )
     what = f"a pixel of an image of {size[0]}x{size[-1]}"
     if len(size) == 1:
-        what = f"one of {size[0]} hours"
+        what = f"one of {size[0]} steps"
     for length in size:
         side = length
         for kernel_size in kernel_sizes:

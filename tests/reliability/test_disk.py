@@ -101,7 +101,18 @@ def test_a_read_only_disk(disk, sweep_py):
     assert status == 1
     assert re.search(refusal, err)
     assert err.count("\n") == 1
+    assert train(on(disk, "name=other"), Console(quiet=True)).already_complete
     assert (complete.path / "metrics.json").exists()
+
+
+def test_a_complete_sweep_on_a_read_only_disk(disk, sweep_py):
+    command = [*CNN, f"output_dir={disk / 'outputs'}", "seeds=[0]"]
+    assert sweep_py(*command)[0] == 0
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    status, out, err = sweep_py(*command, "num_threads=1")  # another command, to be recorded
+    assert (status, err) == (0, "")
+    assert "1 of 1 runs are complete" in out
+    assert "mean ± sd" in out
 
 
 def test_a_path_with_spaces_and_letters_of_the_world(tmp_path, sweep_py):

@@ -20,17 +20,25 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from stnlab import extensions, schema
-from stnlab.config.trust import require_plain_files
+from stnlab.config import source
+from stnlab.config.text import keep_text
 from stnlab.config.validation import validate, validate_sweep
 from stnlab.data.places import PROJECT_DIR
 from stnlab.errors import UserError, did_you_mean
 
 CONF_DIR = PROJECT_DIR / "conf"
 
+_PATH_AT_HOME = re.compile(
+    r"(?P<key>(output_dir|dataset\.root))=(?P<quote>['\"]?)(?P<path>~[^'\"]*)(?P=quote)"
+)
+# Hydra 1.3 asks which version's behaviour is meant; 1.4 has one, and warns where it is asked for.
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
+
 _MAX_MESSAGE = 1000  # characters
 _HYDRAS, _OURS = ("antlr4", "hydra", "omegaconf"), ("hydra_plugins", "stnlab")
 
 schema.register()
+source.register()
 
 
 def compose(
@@ -58,19 +66,31 @@ def compose_study(name: str) -> schema.StudyConfig:
 def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> DictConfig:
     # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
     is_ready = GlobalHydra.instance().is_initialized()
-    if not is_ready:
-        require_plain_files(conf_dir)
     try:
         with (
             nullcontext()
             if is_ready
-            else hydra.initialize_config_dir(str(conf_dir), version_base="1.3")
+            else hydra.initialize_config_dir(str(conf_dir), **VERSION_BASE)
         ):
-            return hydra.compose(config_name, overrides=list(overrides))
+            return hydra.compose(config_name, overrides=keep_text(with_home(overrides)))
     except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise
         raise explain(error) from error
+
+
+def with_home(overrides: Sequence[str]) -> list[str]:
+    """Overrides with ``~`` as Hydra's grammar can read it, where a shell has left it alone."""
+    return [_expanded(each) for each in overrides]
+
+
+def _expanded(override: str) -> str:
+    found = _PATH_AT_HOME.fullmatch(override)
+    if not found:
+        return override
+    path = os.path.expanduser(found["path"])  # noqa: PTH111  # which leaves what nobody has
+    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{found['key']}='{escaped}'"
 
 
 def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
@@ -99,16 +119,38 @@ def sweep_from_hydra(composed: DictConfig) -> schema.SweepConfig:
 
 
 def _typed(composed: DictConfig) -> Any:
+    found = OmegaConf.get_type(composed)
+    if not (isinstance(found, type) and issubclass(found, schema.ExperimentConfig)):
+        raise UserError(
+            "--config-name: this config is none of a run. Let its defaults begin with "
+            "schema/experiment and experiment, as those of conf/train.yaml do."
+        )
     try:
         for key, parent in _unknown_keys(composed):
-            raise _unknown_key(key, parent)
+            raise unknown_key(key, parent)
         for key in sorted(OmegaConf.missing_keys(composed)):
             group = key.split(".")[0]
             choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
             raise UserError(f"'{key}' has no value. Set it{choose}.")
-        return OmegaConf.to_object(composed)
+        return _with_home(OmegaConf.to_object(composed))
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
         raise explain(error) from error
+
+
+def _with_home(config: Any) -> Any:
+    """Where a shell has left ``~`` alone, as in ``output_dir=~/runs``, it is the user's home."""
+    for key, owner in (("output_dir", config), ("dataset.root", config.dataset)):
+        name = key.rpartition(".")[2]
+        value = getattr(owner, name)
+        if isinstance(value, str) and value.startswith("~"):
+            expanded = os.path.expanduser(value)  # noqa: PTH111  # which leaves what nobody has
+            if expanded == value:
+                raise UserError(
+                    f"{key} is '{value}'; allowed: a folder. {value.split('/')[0]} is no home that "
+                    f"the system knows. Write the whole path, or ./{value} for a folder so called."
+                )
+            setattr(owner, name, expanded)
+    return config
 
 
 def explain(error: BaseException) -> UserError:
@@ -127,7 +169,7 @@ def _explained(error: BaseException) -> UserError:
     where = re.match(r"In '([^']+)'", str(error))
     place = f" (in conf/{where[1]}.yaml)" if where else ""
     if isinstance(cause, ConfigKeyError | ConfigAttributeError) and cause.full_key:
-        return _unknown_key(cause.full_key, cause.object_type, place)
+        return unknown_key(cause.full_key, cause.object_type, place)
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
         key = str(cause.full_key)
         reason = str(cause.msg or cause).splitlines()[0]
@@ -176,14 +218,19 @@ def _unknown_option(message: str) -> UserError:
             f"Installed: {', '.join(options)}. pip install -e '.[slurm]' brings submitit_slurm, "
             "pip install -e '.[ray]' brings ray."
         )
+    if group == "hydra/sweeper":
+        return UserError(
+            f"'{group}={option}': this sweeper is not installed.{did_you_mean(option, options)} "
+            f"Installed: {', '.join(options)}. pip install -e '.[optuna]' brings optuna."
+        )
     return UserError(
         f"'{group}={option}': there is no conf/{group}/{option}.yaml."
         f"{did_you_mean(option, options)} Allowed: {', '.join(options)}."
     )
 
 
-def _unknown_key(full_key: str, parent: Any, place: str = "") -> UserError:
-    """``parent`` is the dataclass that should have had the key."""
+def unknown_key(full_key: str, parent: Any, place: str = "") -> UserError:
+    """What to say of a key that ``parent``, a dataclass, does not have."""
     prefix, _, name = full_key.rpartition(".")
     known = [f.name for f in dataclasses.fields(parent)] if dataclasses.is_dataclass(parent) else []
     hint = did_you_mean(name, known)

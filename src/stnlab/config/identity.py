@@ -1,6 +1,8 @@
 """What makes two runs the same run, and the folder that follows from it."""
 
 import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -73,8 +75,13 @@ def flatten(plain: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def identity(plain: dict[str, Any]) -> dict[str, Any]:
     """The keys of :func:`to_plain` that decide a run's numbers, flat."""
-    left_out = _CIRCUMSTANCES | parts.circumstances()
+    left_out = circumstances()
     return {key: value for key, value in flatten(plain).items() if key not in left_out}
+
+
+def circumstances() -> set[str]:
+    """The keys that say where a run happens, not what it is."""
+    return _CIRCUMSTANCES | parts.circumstances()
 
 
 def with_defaults(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +174,59 @@ def cell(config: ExperimentConfig) -> str:
         warp = [] if config.warp.name in _BEFORE["warp"] else [config.warp.name]
         words += [*warp, *transformer_start(config)]
     return "-".join(words)
+
+
+# Of the keys that a folder's path tells, and of those that say what to do with it.
+_TOLD = ("model", "warp", "init", "padding", "seed", "name", "cell", "output_dir", "overwrite")
+_MAX_CELL = 200  # bytes of a name, as a folder may have
+_NUM_READABLE = 80  # characters of a longer one
+
+
+def named(name: str, settings: dict[str, Any]) -> str:
+    """A cell's name with the keys that tell it apart; where that is long, its start and a hash."""
+    words = [
+        str(value) if key == "dataset" else f"{key}={_as_written(value)}"
+        for key, value in settings.items()
+    ]
+    label = "-".join([name, *words]).replace("/", "_").replace("\\", "_")
+    if len(label.encode()) <= _MAX_CELL:
+        return label
+    digest = hashlib.sha256(label.encode()).hexdigest()
+    return f"{label[:_NUM_READABLE].rstrip('. ')}-{digest[:12]}"
+
+
+def _as_written(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def swept_cell(
+    config: ExperimentConfig, swept: Iterable[str], choices: Mapping[str, str]
+) -> str | None:
+    """The cell of one of many runs that differ in the keys ``swept``; None where its own will do.
+
+    Args:
+        config: the run's.
+        swept: keys and config groups.
+        choices: each group's option.
+    """
+    plain = to_plain(config)
+    order = list(flatten(plain))
+    found: dict[str, Any] = {}
+    for key in sorted(set(swept), key=lambda key: _place(key, order)):
+        if key in _TOLD or not key or (key == "dataset" and config.name is None):
+            continue
+        value: Any = plain
+        for name in key.split("."):
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, dict):  # a group, by its option
+            value = value.get("name") or choices.get(key, value)
+        found[key] = value
+    return named(cell(config), found) if found else None
+
+
+def _place(key: str, order: list[str]) -> tuple[int, str]:
+    places = [place for place, each in enumerate(order) if f"{each}.".startswith(f"{key}.")]
+    return min(places, default=len(order)), key
 
 
 def folder(config: ExperimentConfig) -> Path:

@@ -1,4 +1,4 @@
-"""What a file of ``conf/`` may not do, since it may come from someone else.
+"""What a file of configs may not do, since it may come from someone else.
 
 The command line is the user's own word; a study that was sent along with a paper is not. It chooses
 among what the project offers, and never what is called, where files go, or what is deleted.
@@ -10,7 +10,6 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 from hydra.errors import HydraException
@@ -19,6 +18,7 @@ from stnlab.errors import UserError
 from stnlab.schema import StudyConfig
 
 MAX_COMBINATIONS = 10_000  # of one grid
+_TOP = ("experiment", "sweep", "train")  # of conf/
 _NOT_A_GRIDS = (
     "cell",
     "defaults",
@@ -31,43 +31,47 @@ _NOT_A_GRIDS = (
     "seeds",
     "study",
 )
-_PACKAGE = re.compile(r"^\s*#\s*@package\s+(.*)", re.MULTILINE)
 
 
-def require_plain_files(conf_dir: Path) -> None:
-    """Refuse files of the config groups that set Hydra's own keys, or name what is to be called.
+def require_plain_file(path: Path, group: str, header: str, node: Any, is_ours: bool) -> None:
+    """Refuse a file that sets Hydra's own keys, or names what is to be called.
 
-    Hydra acts on its keys (callbacks, loggers, launchers) before any config is validated. Files in
-    ``conf/hydra/`` are for them, and are chosen on the command line.
+    Hydra acts on its keys (callbacks, loggers, launchers) before any config is validated. The
+    project's own top has some, and files in its ``conf/hydra/`` are for them, and are chosen on the
+    command line. A file of ``schema/`` would take the place of the types of the keys.
+
+    Args:
+        path: the file.
+        group: its config group, as ``dataset``; empty at the top.
+        header: its package, as the file says; empty where it does not.
+        node: what Hydra reads in it, as plain containers.
+        is_ours: whether it lies in the project's ``conf/``.
 
     Raises:
-        UserError: naming the first such file.
+        UserError: naming the file.
     """
-    for path in sorted(conf_dir.glob("*/**/*.yaml")):
-        if path.relative_to(conf_dir).parts[0] == "hydra":
-            continue
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if not any(sign in text for sign in ("hydra", "_target_", "\\")) and path.stem != "hydra":
-            continue
-        if path.stem == "hydra" or _touches_hydra(text):
-            raise UserError(
-                f"{path} sets Hydra's own keys ('hydra'), or says what is called ('_target_'): a "
-                "file there cannot. Take them out; on the command line, Hydra's keys can be set."
-            )
+    first = group.split("/", maxsplit=1)[0]
+    if is_ours and (first == "hydra" or (first == "" and path.stem in _TOP)):
+        return
+    if first == "schema":
+        raise UserError(
+            f"{path} would stand in for the types of the keys, which src/stnlab/schema.py has. "
+            "Name its folder otherwise."
+        )
+    if first == "hydra" or path.stem == "hydra" or "hydra" in header or _touches_hydra(node):
+        raise UserError(
+            f"{path} sets Hydra's own keys ('hydra'), or says what is called ('_target_'): a "
+            "file there cannot. Take them out; on the command line, Hydra's keys can be set."
+        )
 
 
-def _touches_hydra(text: str) -> bool:
-    if any("hydra" in package for package in _PACKAGE.findall(text)):
-        return True
-    try:
-        node = yaml.safe_load(text)
-    except Exception:  # Hydra says what is wrong with it
-        return False
+def _touches_hydra(node: Any) -> bool:
     if not isinstance(node, dict):
         return False
-    defaults = str(node.pop("defaults", ""))
+    defaults = str(node.get("defaults", ""))
     return "hydra" in defaults or any(
-        key == "_target_" or "hydra" in key for key in _keys(node, depth=0)
+        key == "_target_" or "hydra" in key
+        for key in _keys({key: node[key] for key in node if key != "defaults"}, depth=0)
     )
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,15 @@ def joint(digests: Iterable[str]) -> str:
     return hashlib.sha256(" ".join(digests).encode()).hexdigest()
 
 
+def of_files(root: Path, files: Iterable[Path]) -> str:
+    """One checksum of some files' names, as they lie in ``root``, and of what they hold."""
+    digest = hashlib.sha256()
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{content}  {file.relative_to(root).as_posix()}\n".encode())
+    return digest.hexdigest()
+
+
 def kept(
     root: Path, name: str, folders: list[Path], read: Callable[[], dict[str, str]]
 ) -> dict[str, str]:
@@ -37,7 +46,7 @@ def kept(
     Args:
         root: where the data lies.
         name: what tells this answer from others about the same root.
-        folders: those whose files decide the answer.
+        folders: those whose files decide the answer, or files.
         read: goes through the data, and gives its checksums by their names in ``data`` of
             ``metrics.json``.
 
@@ -64,16 +73,21 @@ def kept(
 def _fingerprint(folders: list[Path]) -> tuple[str, float]:
     """Of all files in some folders, those there are, and when the newest has changed."""
     lines, newest = [], 0.0
-    for folder in folders:
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
-            for entry in entries:
-                if not entry.is_file() or entry.name.startswith("."):
-                    continue
-                found = entry.stat()
-                times = found.st_mtime_ns, found.st_ctime_ns
-                lines.append(f"{entry.path}\0{found.st_size}\0{found.st_ino}\0{times}")
-                newest = max(newest, found.st_mtime, found.st_ctime)
+    for file in (file for folder in folders for file in _files(folder)):
+        found = file.stat()
+        times = found.st_mtime_ns, found.st_ctime_ns
+        lines.append(f"{os.fspath(file)}\0{found.st_size}\0{found.st_ino}\0{times}")
+        newest = max(newest, found.st_mtime, found.st_ctime)
     return hashlib.sha256(os.fsencode("\n".join(sorted(lines)))).hexdigest(), newest
+
+
+def _files(place: Path) -> "Iterator[Path | os.DirEntry[str]]":
+    """A file itself; of a folder those that are not hidden."""
+    if place.is_file():
+        yield place
+        return
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as entries:
+        yield from (each for each in entries if each.is_file() and each.name[0] != ".")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -40,6 +40,22 @@ class Examples:
         """The same, resident on ``device``."""
         return Examples(self.images.to(device), self.members.to(device), self.targets.to(device))
 
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation of each channel's pixels in [0, 1], over all objects.
+
+        A channel that is the same everywhere has a deviation of 1, so that it can be divided by.
+        """
+        levels = torch.arange(256, dtype=torch.float64) / 255
+        counts = torch.zeros(self.images.shape[1], 256, dtype=torch.float64)
+        for members in torch.split(self.members.flatten(), 1024):
+            for channel, pixels in enumerate(self.images[members].unbind(1)):
+                counts[channel] += pixels.flatten().int().bincount(minlength=256)
+        shares = counts / counts.sum(dim=1, keepdim=True)
+        mean = shares @ levels
+        variance = (shares * (levels - mean[:, None]) ** 2).sum(dim=1)
+        std = torch.where(variance > 0, variance.sqrt(), 1.0)
+        return tuple(mean.tolist()), tuple(std.tolist())
+
     @staticmethod
     def of(images: Tensor, targets: Tensor) -> "Examples":
         """One object an example: images (N, C, H, W) uint8 and classes (N,)."""
@@ -51,7 +67,8 @@ class ImageParts:
     """Training, validation and test examples of a dataset.
 
     ``name`` says in words what the data is, ``sha256`` is of the data they come from. ``mean`` and
-    ``std`` normalise each channel of pixels in [0, 1].
+    ``std`` normalise each channel of pixels in [0, 1]. ``test_names`` are the test examples', where
+    they have names.
     """
 
     name: str
@@ -61,6 +78,7 @@ class ImageParts:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     sha256: str
+    test_names: tuple[str, ...] = ()
 
     def to(self, device: torch.device) -> "ImageParts":
         """The same, resident on ``device``."""

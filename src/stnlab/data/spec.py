@@ -22,7 +22,8 @@ class DatasetSpec:
     """Shape and task of one dataset.
 
     ``size`` is (height, width) in pixels, or (steps,) of a series; ``channels`` are those of an
-    input. ``examples`` is the plural of what one example is called in figures and reports.
+    input. ``examples`` is the plural of what one example is called in figures and reports;
+    ``classes`` names the classes where they have names of their own.
     """
 
     task: Task
@@ -30,6 +31,7 @@ class DatasetSpec:
     size: tuple[int, ...]
     num_classes: int
     examples: str = "examples"
+    classes: tuple[str, ...] = ()
 
     @property
     def is_series(self) -> bool:
@@ -47,19 +49,21 @@ class ImageSpec(DatasetSpec):
     """Images of one object or several.
 
     ``object_size`` is the (height, width) of one object in pixels, ``num_objects`` how many there
-    are in an image; objects lie on channels of their own, or side by side. ``classes`` names the
-    classes where they have names of their own.
+    are in an image; objects lie on channels of their own, or side by side.
     """
 
     size: tuple[int, int]
     num_objects: int = 1
     object_size: tuple[int, int] = (0, 0)
-    classes: tuple[str, ...] = ()
     examples: str = "images"
 
     def __post_init__(self) -> None:
         if self.object_size == (0, 0):
             object.__setattr__(self, "object_size", self.size)
+
+    def class_name(self, number: int) -> str:
+        """What a class is called."""
+        return self.classes[number] if self.classes else str(number)
 
     @property
     def objects_have_channels(self) -> bool:
@@ -76,7 +80,6 @@ class SeriesSpec(DatasetSpec):
 
     size: tuple[int]
     columns: tuple[str, ...] = ()
-    classes: tuple[str, ...] = ()
     unit: str = "hours"
     examples: str = "series"
 

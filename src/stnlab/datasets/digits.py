@@ -91,7 +91,10 @@ class Digits(ImageDataset):
             for members in [self._members(available, index)]
         }
         return ImageParts(
-            "MNIST", **parts, mean=(mnist.MEAN,), std=(mnist.STD,), sha256=digits.sha256
+            *("MNIST", parts["train"], parts["val"], parts["test"]),
+            mean=(mnist.MEAN,),
+            std=(mnist.STD,),
+            sha256=digits.sha256,
         )
 
     def checksums(self) -> dict[str, str]:

@@ -99,29 +99,35 @@ def collapse_reason(
 class TimeView(NamedTuple):
     """What a transformer over time does to a test set.
 
-    ``share_outside`` is the mean share of the hours that are read outside of the series, in
-    [0, 1]; ``tempo`` the median |theta22|, hours of the series per hour of the view.
+    ``share_outside`` is the mean share of the steps that are read outside of the series, in
+    [0, 1]; ``tempo`` the median |theta22|, steps of the series per step of the view.
     """
 
     share_outside: float
     tempo: float
 
 
-def time_collapse_reason(test: Scores, targets: Tensor, view: TimeView | None) -> str | None:
-    """Why a network on series counts as collapsed, or None; ``view`` None without transformer."""
+def time_collapse_reason(
+    test: Scores, targets: Tensor, view: TimeView | None, unit: str = "hours"
+) -> str | None:
+    """Why a network on series counts as collapsed, or None.
+
+    ``view`` is None without a transformer; ``unit`` is what the steps are.
+    """
+    one, many = ("an hour", "hours") if unit == "hours" else ("a step", "steps")
     reasons = _near_majority(test, targets, "the test set") if "accuracy" in test else []
     if test.get("auroc", 1.0) < 0.5 + CHANCE_MARGIN:
         reasons.append(f"AUROC on the test set is {test['auroc']:.3f}, near the 0.5 of a coin")
     if view is not None:
         if view.share_outside > MAX_SHARE_OUTSIDE:
-            reasons.append(f"{view.share_outside:.0%} of the hours are read outside of the series")
+            reasons.append(f"{view.share_outside:.0%} of the {many} are read outside of the series")
         if view.tempo < MIN_TEMPO:
             reasons.append(
-                f"the warp reads one moment: an hour of its view stands for {view.tempo:.2g} hours"
+                f"the warp reads one moment: {one} of its view stands for {view.tempo:.2g} {many}"
             )
         if not view.tempo <= MAX_TEMPO:
             reasons.append(
-                f"the warp contracts time: an hour of its view stands for {view.tempo:.2g} hours, "
+                f"the warp contracts time: {one} of its view stands for {view.tempo:.2g} {many}, "
                 "more than the sampler reads"
             )
     return "; ".join(reasons) or None

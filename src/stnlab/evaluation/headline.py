@@ -25,4 +25,15 @@ def say(scores: Mapping[str, float], prefix: str = "") -> str:
 def say_result(metrics: Mapping[str, Any]) -> str:
     """What a complete run reached with its last epoch, from its ``metrics.json``."""
     test = metrics["test"]
-    return f"{say(test['clean'])} on clean digits" if "clean" in test else say(test)
+    return f"{say(test['clean'])} on clean {examples(metrics)}" if "clean" in test else say(test)
+
+
+def examples(metrics: Mapping[str, Any]) -> str:
+    """What a complete run's examples are called; earlier runs were on digits and on stays."""
+    found = metrics.get("data", {}).get("examples")
+    return str(found or ("stays" if "auroc" in metrics["test"] else "digits"))
+
+
+def tests(test: Mapping[str, Any]) -> dict[str, Mapping[str, float]]:
+    """The scores of what was tested by name, "" where it is one thing: from ``metrics.json``."""
+    return {"": test} if "n" in test else dict(test)

@@ -33,7 +33,7 @@ class MultiStn(Stn):
         if isinstance(spec, ImageSpec) and spec.num_objects < 2:
             raise UserError(
                 f"model={self.name} does not go with dataset={config.dataset.name}: it warps each "
-                "of two digits, and this dataset has one. Use model=stn, or a pair dataset "
+                "of two objects, and this dataset has one. Use model=stn, or a pair dataset "
                 "(dataset=two-channel or dataset=same-image)."
             )
         super().check(config, spec)

@@ -19,7 +19,7 @@ def require_series(model: ModelPart, config: "ExperimentConfig", spec: DatasetSp
     if not isinstance(spec, SeriesSpec):
         raise UserError(
             f"model={model.name} does not go with dataset={config.dataset.name}: it reads series "
-            "of time, and these are images. Use model=stn or model=cnn, or a clinical dataset "
-            "(dataset=mimic or dataset=physionet2012)."
+            "of time, and these are images. Use model=stn or model=cnn, or series (dataset=mimic, "
+            "dataset=physionet2012, dataset=series)."
         )
     return spec

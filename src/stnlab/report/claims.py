@@ -10,14 +10,13 @@ from stnlab.data.mimic.reader import patient_of
 from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published
-from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of
-from stnlab.report.statistics import Interval, Paired, paired
+from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of, other_epoch
+from stnlab.report.statistics import CANNOT_TELL, Interval, Paired, paired
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
 NOT_REPRODUCED = "not reproduced"
 NOT_TESTED = "not tested: runs missing"
-SAME_DIRECTION = "same direction, but not beyond chance"
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,6 @@ class Point:
     beyond_training: bool
     # Difference of what each has lost since its own accuracy at amount 0; below 0: the first less.
     loss: Paired
-
-    @property
-    def holds(self) -> bool:
-        return _is_above(self.difference)
 
     @property
     def published_difference(self) -> float | None:
@@ -57,8 +52,10 @@ class PairResult:
     without_collapsed: Paired | None  # None where no run collapsed
     published_difference: float | None
     num_planned: int  # seeds that both cells should have
+    num_collapsed: int = 0  # of the runs compared
     over_patients: bool = False  # the interval is over resampled patients, not over seeds
     points: tuple[Point, ...] = ()
+    other_epoch: Paired | None = None  # the same at the claim's other epoch
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,8 @@ class ClaimResult:
     summary: str
     pairs: tuple[PairResult, ...]
     metric: str | None  # what a table calls it; None where no cell of the pairs is there
+    other_metric: str | None = None  # the same score at the other of the two epochs, on series
+    other_verdict: str = ""
 
 
 def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
@@ -79,27 +78,42 @@ def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
 
 def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
     pairs = tuple(_pair(claim, first, second, study, published) for first, second in claim.pairs)
-    verdict = _overall([pair.verdict for pair in pairs])
-    say = _say_robustness if claim.kind == "robustness" else _say_pairs
+    if claim.kind == "robustness":
+        return ClaimResult(
+            claim, _overall(pairs), " ".join(_say_robustness(pairs)), pairs, metric=None
+        )
     metric = next(
         (_metric(claim, cell) for pair in claim.pairs if (cell := study.cell(pair[0]))), ""
     )
-    return ClaimResult(claim, verdict, " ".join(say(pairs)), pairs, label_of(metric) or None)
+    other = other_epoch(metric)
+    others = [_verdict(pair.other_epoch) for pair in pairs if pair.other_epoch is not None]
+    return ClaimResult(
+        claim,
+        _overall(pairs),
+        " ".join(_say_pairs(pairs, other)),
+        pairs,
+        label_of(metric) or None,
+        label_of(other) if other and others else None,
+        _overall_of(others) if others else "",
+    )
 
 
 def _metric(claim: Claim, cell: Cell) -> str:
     return claim.metric or metrics_of(cell.dataset)[0].key
 
 
-def _overall(verdicts: Sequence[str]) -> str:
+def _overall(pairs: Sequence[PairResult]) -> str:
+    return _overall_of([pair.verdict for pair in pairs])
+
+
+def _overall_of(verdicts: Sequence[str]) -> str:
+    """A claim is reproduced in part only where a pair of it is, beyond chance."""
     tested = [verdict for verdict in verdicts if verdict != NOT_TESTED]
     if not tested:
         return NOT_TESTED
-    if all(verdict == REPRODUCED for verdict in verdicts):
-        return REPRODUCED
-    if all(verdict == NOT_REPRODUCED for verdict in tested):
-        return NOT_REPRODUCED
-    return PARTLY
+    if REPRODUCED in tested or PARTLY in tested:
+        return REPRODUCED if set(verdicts) == {REPRODUCED} else PARTLY
+    return NOT_REPRODUCED if NOT_REPRODUCED in tested else CANNOT_TELL
 
 
 def _pair(
@@ -109,20 +123,19 @@ def _pair(
     if first is None or second is None:
         return PairResult(first_name, second_name, NOT_TESTED, paired({}, {}), None, None, 0)
     metric = _metric(claim, first)
-    if claim.kind == "patients":
-        difference = _over_patients(first, second, metric)
-    else:
-        difference = paired(first.values(metric), second.values(metric))
+    difference = _difference(claim, first, second, metric)
     points: tuple[Point, ...] = ()
     verdict = _verdict(difference)
     if claim.kind == "robustness":
         points = tuple(_points(claim, first, second, published))
         verdict = _points_verdict(points)
+    collapsed = [seed for seed in _collapsed(first, second) if seed in difference.seeds]
     without = None
-    if claim.kind != "patients" and set(_collapsed(first, second)) & set(difference.seeds):
+    if claim.kind != "patients" and collapsed:
         without = paired(
             first.values(metric, with_collapsed=False), second.values(metric, with_collapsed=False)
         )
+    other = other_epoch(metric) if claim.kind != "robustness" else None
     return PairResult(
         first_name,
         second_name,
@@ -131,9 +144,25 @@ def _pair(
         without,
         _published_difference(first, second, metric, published),
         len({run.seed for run in first.runs} & {run.seed for run in second.runs}),
+        len(collapsed),
         claim.kind == "patients",
         points,
+        _difference(claim, first, second, other) if other else None,
     )
+
+
+def _difference(claim: Claim, first: Cell, second: Cell, metric: str) -> Paired:
+    if claim.kind == "patients":
+        return _over_patients(first, second, metric)
+    return _over_seeds(first, second, first.values(metric), second.values(metric))
+
+
+def _over_seeds(
+    first: Cell, second: Cell, ours: Mapping[int, float], theirs: Mapping[int, float]
+) -> Paired:
+    """Of two cells' values by seed, by ranks where one of those runs collapsed."""
+    shared = ours.keys() & theirs.keys()
+    return paired(ours, theirs, collapsed=bool(shared & set(_collapsed(first, second))))
 
 
 def _over_patients(first: Cell, second: Cell, metric: str) -> Paired:
@@ -168,31 +197,22 @@ def _collapsed(*cells: Cell) -> list[int]:
     return [run.seed for cell in cells for run in cell.collapsed_runs()]
 
 
-def _is_above(difference: Paired) -> bool:
-    return difference.difference is not None and difference.difference > 0
-
-
-def _is_beyond_chance(difference: Paired) -> bool:
-    interval = difference.interval
-    return interval is not None and not interval.low <= 0 <= interval.high
-
-
 def _verdict(difference: Paired) -> str:
-    if difference.interval is None:
+    if not difference.is_tested:
         return NOT_TESTED
-    if not _is_above(difference):
-        return NOT_REPRODUCED
-    return REPRODUCED if _is_beyond_chance(difference) else SAME_DIRECTION
+    if not difference.is_beyond_chance:
+        return CANNOT_TELL
+    return REPRODUCED if difference.is_above else NOT_REPRODUCED
 
 
 def _points_verdict(points: Sequence[Point]) -> str:
     verdicts = [_verdict(point.difference) for point in points]
     if not verdicts or NOT_TESTED in verdicts:
         return NOT_TESTED
-    if all(verdict == REPRODUCED for verdict in verdicts):
-        return REPRODUCED
     # A claim about every point fails at one; most of them is still a part of it.
-    return PARTLY if 2 * sum(point.holds for point in points) > len(points) else NOT_REPRODUCED
+    if 2 * verdicts.count(NOT_REPRODUCED) > len(verdicts):
+        return NOT_REPRODUCED
+    return _overall_of(verdicts)
 
 
 def _points(claim: Claim, first: Cell, second: Cell, published: Published) -> Iterator[Point]:
@@ -218,11 +238,11 @@ def _points(claim: Claim, first: Cell, second: Cell, published: Published) -> It
             amount,
             fmean(values[0][seed] for seed in shared),
             fmean(values[1][seed] for seed in shared),
-            paired(*values),
+            _over_seeds(first, second, *values),
             _published_point(published, first, factor, amount),
             _published_point(published, second, factor, amount),
             beyond_training=amount > trained.get(factor, float("inf")),
-            loss=paired(*losses),
+            loss=_over_seeds(first, second, *losses),
         )
 
 
@@ -255,42 +275,55 @@ def _published_difference(
     return means[0] - means[1]
 
 
-def _say_pairs(pairs: Sequence[PairResult]) -> Iterator[str]:
+def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterator[str]:
     if len(pairs) == 1 and pairs[0].difference.difference is not None:
-        difference, published = pairs[0].difference, pairs[0].published_difference
-        beside = "" if published is None else f"; published {numerals.signed(published)}"
-        seeds = len(difference.seeds)
-        over = f"over {seeds} seeds" if seeds > 1 else "in one seed"
-        if pairs[0].over_patients:
-            over = f"in the mean of {numerals.runs(seeds)} each, over the same test patients"
-        yield f"{numerals.difference(difference)} points {over}{beside}."
+        yield _say_pair(pairs[0])
+        other = pairs[0].other_epoch
+        if other_metric and other is not None and other.difference is not None:
+            when = "best validation" if other_metric.startswith("best.") else "last"
+            yield f"At the {when} epoch: {numerals.compared(other, with_p=True)}."
         without = pairs[0].without_collapsed
         if without is not None and without.difference is not None:
             yield (
                 f"Without collapsed runs: {numerals.difference(without)} over {len(without.seeds)}."
             )
     if len(pairs) > 1:
-        above = sum(_is_above(pair.difference) for pair in pairs)
-        clear = sum(pair.verdict == REPRODUCED for pair in pairs)
-        yield f"Holds in {above} of {len(pairs)} pairs, in {clear} of them beyond chance."
+        verdicts = [pair.verdict for pair in pairs]
+        above = sum(pair.difference.is_above for pair in pairs)
+        below = verdicts.count(NOT_REPRODUCED)
+        yield (
+            f"Beyond chance in {verdicts.count(REPRODUCED)} of {len(pairs)} pairs"
+            f"{f', and the other way in {below}' if below else ''}; above 0 in {above}."
+        )
         means = [each for pair in pairs if (each := pair.difference.difference) is not None]
         if means:
             low, high = numerals.signed(min(means)), numerals.signed(max(means))
             yield f"Mean differences are {low} to {high} points."
-    elif pairs and pairs[0].verdict == SAME_DIRECTION:
-        yield "The same direction, but not beyond chance."
-    elif pairs and pairs[0].verdict == NOT_REPRODUCED:
-        reversed_ = _is_beyond_chance(pairs[0].difference)
-        yield f"The difference is the other way{', beyond chance' if reversed_ else ''}."
     yield from _say_untested(pairs)
+
+
+def _say_pair(pair: PairResult) -> str:
+    difference = pair.difference
+    seeds = len(difference.seeds)
+    over = f"over {seeds} seeds" if seeds > 1 else "in one seed"
+    if pair.over_patients:
+        over = f"in the mean of {numerals.runs(seeds)} each, over the same test patients"
+    beside = ""
+    if pair.published_difference is not None:
+        beside = f"; published {numerals.signed(pair.published_difference)}"
+    needed = ""
+    if difference.seeds_needed is not None:
+        needed = f" {difference.seeds_needed} seeds would tell, should mean and spread stay."
+    collapsed = f", {numerals.runs(pair.num_collapsed)} collapsed" if pair.num_collapsed else ""
+    return f"{numerals.compared(difference, with_p=True)} points {over}{collapsed}{beside}.{needed}"
 
 
 def _say_robustness(pairs: Sequence[PairResult]) -> Iterator[str]:
     for pair in pairs:
         if not pair.points:
             continue
-        holds = [point for point in pair.points if point.holds]
-        clear = [point for point in holds if _is_beyond_chance(point.difference)]
+        holds = [point for point in pair.points if point.difference.is_above]
+        clear = [point for point in holds if point.difference.is_beyond_chance]
         yield (
             f"{pair.first} is above {pair.second} at {len(holds)} of {len(pair.points)} points, "
             f"at {len(clear)} of them beyond chance."
@@ -298,7 +331,7 @@ def _say_robustness(pairs: Sequence[PairResult]) -> Iterator[str]:
         beyond = [point for point in pair.points if point.beyond_training]
         if beyond:
             less = [p for p in beyond if p.loss.difference is not None and p.loss.difference < 0]
-            clearly = [point for point in less if _is_beyond_chance(point.loss)]
+            clearly = [point for point in less if point.loss.is_beyond_chance]
             yield (
                 "Beyond the training range it loses less of its own undistorted accuracy at "
                 f"{len(less)} of {len(beyond)} points, at {len(clearly)} of them beyond chance."

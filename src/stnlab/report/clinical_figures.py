@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import MaxNLocator, MultipleLocator
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -44,7 +44,8 @@ def draw_warped_series(path: Path, title: str, **series: Any) -> None:
 
 def warped_series(
     title: str,
-    hours: Floats,
+    steps: Floats,
+    step: str,
     before: Floats,
     after: Floats,
     thetas: Mapping[str, Floats],
@@ -55,7 +56,8 @@ def warped_series(
 
     Args:
         title: above all.
-        hours: (T,) since admission.
+        steps: (T,) of time, since admission for patients.
+        step: what one is, in the plural.
         before: (n, T), a panel for each; n is three in SEED.
         after: (n, T), what the network reads.
         thetas: what was learned, by name: (n,) each.
@@ -67,11 +69,11 @@ def warped_series(
     for place, (axes, name, raw, warped) in enumerate(
         zip(panels, names, before, after, strict=True)
     ):
-        axes.plot(hours, raw, color=COLOURS[0], marker="o", markersize=2.5, linewidth=1)
-        axes.plot(hours, warped, color=COLOURS[1], linestyle="--", linewidth=1.6)
+        axes.plot(steps, raw, color=COLOURS[0], marker="o", markersize=2.5, linewidth=1)
+        axes.plot(steps, warped, color=COLOURS[1], linestyle="--", linewidth=1.6)
         learned = _theta_text({each: float(of[place]) for each, of in thetas.items()})
         axes.set_title(f"{_name(name)}\n{learned}", fontsize=9)
-        _hour_axis(axes, hours)
+        _time_axis(axes, steps, step)
     panels[0].set_ylabel(_name(unit), fontsize=9)
     _legend(
         figure,
@@ -397,7 +399,7 @@ def draw_clusters(
             )
             axes.plot(hours, median[index], color=colour(index), linewidth=1.6)
         axes.set_title(plain(textwrap.fill(name, 42, max_lines=2, placeholder="…")), fontsize=9)
-        _hour_axis(axes, hours)
+        _time_axis(axes, hours)
         axes.grid(alpha=0.25)
     _plot_mortality(figure.add_subplot(grid[:, num_columns]), mortality)
     handles: list[Line2D | Patch] = [
@@ -455,10 +457,14 @@ def _figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def _hour_axis(axes: Axes, hours: Floats) -> None:
-    axes.set_xlabel("hour")
-    axes.set_xlim(float(hours[0]) - 0.5, float(hours[-1]) + 0.5)
-    axes.xaxis.set_major_locator(MultipleLocator(12))
+def _time_axis(axes: Axes, steps: Floats, step: str = "hours") -> None:
+    axes.set_xlim(float(steps[0]) - 0.5, float(steps[-1]) + 0.5)
+    if step == "hours":
+        axes.set_xlabel("hour")
+        axes.xaxis.set_major_locator(MultipleLocator(12))
+    else:
+        axes.set_xlabel(plain(step))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
 
 
 def _legend(

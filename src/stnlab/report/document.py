@@ -3,30 +3,24 @@
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.markdown import Markup, code_block, render, to_html
-from stnlab.report.protocol import environment_facts, protocol_differences
-from stnlab.report.published import PublishedResult, read_published
-from stnlab.report.results import RunState, read_study
-from stnlab.report.statistics import (
-    CONSISTENT,
-    HIGHER,
-    LOWER,
-)
+from stnlab.report.protocol import departures, environment_facts, protocol_differences
+from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
+from stnlab.report.results import CHALLENGE_METRICS, RunState, read_study
+from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
 from stnlab.report.study_figures import draw_study
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 _SIGNS = {
-    CONSISTENT: "✓ consistent",
-    HIGHER: "▲ higher",
-    LOWER: "▼ lower",
+    CONSISTENT: f"✓ {CONSISTENT}",
+    CANNOT_TELL: f"? {CANNOT_TELL}",
     "reproduced": "✓ reproduced",
     "partly reproduced": "◐ partly reproduced",
     "not reproduced": "✗ not reproduced",
-    "same direction, but not beyond chance": "◐ same direction, but not beyond chance",
 }
 
 
@@ -63,7 +57,10 @@ def _write(folders: Sequence[Path], out: Path) -> None:
         title=title,
         results=list(zip(results, figures, strict=True)),
         protocol=protocol_differences(studies),
+        departures={study.name: departures(study) for study in studies},
+        margin=MARGIN,
         facts=environment_facts(studies),
+        shared=_side_by_side(results),
         num_tests=sum(_num_tests(result) for result in results),
         commands=list(dict.fromkeys(study.command for study in studies if study.command)),
         rebuild=_rebuild_command(folders, out),
@@ -75,6 +72,41 @@ def _write(folders: Sequence[Path], out: Path) -> None:
     write_atomically(out / "report.html", to_html(markdown, title, images))
 
 
+class SideBySide(NamedTuple):
+    """What several studies have in common: a row's score in each, and a claim's difference."""
+
+    rows: list[tuple[str, str, list[Sample]]]
+    differences: list[tuple[str, str, list[str]]]
+
+
+def _side_by_side(results: Sequence[StudyResult]) -> SideBySide | None:
+    """None unless there are several studies, all of the same rows."""
+    cells = [{(cell.name, cell.dataset) for cell in result.study.cells} for result in results]
+    if len(results) < 2 or any(each != cells[0] for each in cells):
+        return None
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    differences: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for row in result.rows:
+            if row.metric not in CHALLENGE_METRICS:
+                samples.setdefault((row.cell.name, row.metric.label), []).append(row.sample)
+        for claim in result.claims:
+            for pair in claim.pairs:
+                name = f"{pair.first} − {pair.second}"
+                over = "patients" if pair.over_patients else "seeds"
+                for metric, found in (
+                    (claim.metric, pair.difference),
+                    (claim.other_metric, pair.other_epoch),
+                ):
+                    if metric and found:
+                        text = numerals.compared(found)
+                        differences.setdefault((name, f"{metric}, over {over}"), []).append(text)
+    return SideBySide(
+        [(*key, each) for key, each in samples.items() if len(each) == len(results)],
+        [(*key, each) for key, each in differences.items() if len(each) == len(results)],
+    )
+
+
 def _rebuild_command(folders: Sequence[Path], out: Path) -> str:
     words = ["python", "-m", "stnlab.report", *map(str, folders)]
     if [out] != list(folders):
@@ -84,9 +116,11 @@ def _rebuild_command(folders: Sequence[Path], out: Path) -> str:
 
 def _num_tests(result: StudyResult) -> int:
     """How many p values and intervals of differences a reader sees."""
-    rows = sum(row.comparison.interval is not None for row in result.rows)
+    compared = [row.comparison for row in result.rows]
+    rows = sum(each.interval is not None or each.p is not None for each in compared)
     pairs = [pair for claim in result.claims for pair in claim.pairs]
-    return rows + sum(max(1, len(pair.points)) for pair in pairs)
+    others = sum(pair.other_epoch is not None for pair in pairs)
+    return rows + others + sum(max(1, len(pair.points)) for pair in pairs)
 
 
 # --- what the template asks for
@@ -111,19 +145,81 @@ def _also_published(result: StudyResult) -> list[str]:
     ]
 
 
+def _one_source(each: PublishedResult) -> str:
+    values = " ".join(map(numerals.percent, each.sample.values)) if each.sample.n > 1 else ""
+    return f"{each.source}{': ' if values else ''}{values}{f' ({each.note})' if each.note else ''}"
+
+
 def _one_published(each: PublishedResult) -> str:
     count = numerals.runs(each.sample.n) if each.sample.n else "number of runs not said"
     note = f"; {each.note}" if each.note else ""
     return f"{numerals.spread(each.sample)}% ({count}; {each.source}{note})"
 
 
+def _interval(row: Row) -> str:
+    """The interval of a row's mean; the seeds, where a t interval means nothing."""
+    if row.sample.interval is not None or row.sample.n < 2:
+        return numerals.bounds(row.sample.interval)
+    return f"none: seeds {', '.join(map(numerals.percent, sorted(row.sample.values)))}"
+
+
+def _without_collapsed(row: Row) -> str:
+    without = row.without_collapsed
+    return f"{numerals.spread(without)} (n = {without.n})" if without else numerals.NONE
+
+
+def _row_verdict(row: Row) -> str:
+    """A row's verdict, with its direction, or with what it would take to tell."""
+    found = row.comparison
+    if found.verdict == DIFFERENT:
+        assert found.difference is not None
+        return f"▲ {DIFFERENT}, higher" if found.difference > 0 else f"▼ {DIFFERENT}, lower"
+    if found.verdict != CANNOT_TELL:
+        return _sign(found.verdict)
+    if found.best_p is not None:
+        at_best = f"; p can be {numerals.p(found.best_p)} at best"
+        return f"{_sign(CANNOT_TELL)}{at_best}"
+    if found.seeds_needed is not None:
+        return f"{_sign(CANNOT_TELL)}; {found.seeds_needed} seeds would"
+    if not found.margin:
+        return f"{_sign(CANNOT_TELL)}; {found.method}"
+    return f"{_sign(CANNOT_TELL)}; nor with more seeds"
+
+
+def _by_challenge(result: StudyResult) -> list[tuple[str, list[str]]]:
+    """The challenge's scores: (cell, a text for each of CHALLENGE_METRICS)."""
+    return [
+        (
+            cell.name,
+            [
+                numerals.spread(row.sample, row.metric.scale)
+                for row in result.rows_of(cell)
+                if row.metric in CHALLENGE_METRICS
+            ],
+        )
+        for cell in result.study.cells
+        if any(row.metric in CHALLENGE_METRICS for row in result.rows_of(cell))
+    ]
+
+
+def _entries(result: StudyResult) -> list[tuple[str, str, list[Entry]]]:
+    """The challenge's ranking on the sets that were tested: (set, event, entries)."""
+    sets = {
+        str(run.config.get("dataset", {}).get("test_set"))
+        for cell in result.study.cells
+        for run in cell.complete_runs()
+    }
+    found: dict[tuple[str, str], list[Entry]] = {}
+    for entry in read_challenge():
+        if entry.set in sets:
+            found.setdefault((entry.set, entry.event), []).append(entry)
+    return [(*key, entries) for key, entries in found.items()]
+
+
 def _sources(result: StudyResult) -> list[str]:
     """Where the published numbers in the table come from; by cell, unless it is one place."""
     compared = [(row, row.published[0]) for row in result.rows if row.published_sample.n]
-    sources = {
-        row.cell.name: f"{each.source} ({each.note})" if each.note else each.source
-        for row, each in compared
-    }
+    sources = {row.cell.name: _one_source(each) for row, each in compared}
     if len(set(sources.values())) == 1:
         return list(sources.values())[:1]
     return [f"{cell}: {source}" for cell, source in sources.items()]
@@ -133,7 +229,14 @@ def _by_dataset(result: StudyResult) -> list[tuple[str, list[list[Row]]]]:
     """The rows of each cell, dataset by dataset: datasets differ in their metrics."""
     datasets = list(dict.fromkeys(cell.dataset for cell in result.study.cells))
     return [
-        (name, [result.rows_of(cell) for cell in result.study.cells if cell.dataset == name])
+        (
+            name,
+            [
+                [row for row in result.rows_of(cell) if row.metric not in CHALLENGE_METRICS]
+                for cell in result.study.cells
+                if cell.dataset == name
+            ],
+        )
         for name in datasets
     ]
 
@@ -183,6 +286,12 @@ def _image(path: Path) -> Markup:
 
 _FILTERS: dict[str, Any] = {
     "also_published": _also_published,
+    "by_challenge": _by_challenge,
+    "entries": _entries,
+    "interval": _interval,
+    "row_verdict": _row_verdict,
+    "compared": numerals.compared,
+    "without_collapsed": _without_collapsed,
     "amount": lambda amount: f"{amount:g}",
     "as_is": Markup,
     "bounds": numerals.bounds,

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from stnlab.evaluation.robustness import AMOUNTS, AXIS_LABELS, Point
 from stnlab.report.panels import warp_panel
+from stnlab.report.style import plain
 
 _EXAMPLES_A_ROW = 8
+_MAX_NAMED_CLASSES, _MAX_COUNTED_CLASSES = 60, 25  # what can be read
 
 
 def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
@@ -44,6 +48,40 @@ def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
         axes.grid(alpha=0.3)
         if factor == "rotation":
             axes.set_ylabel("test accuracy, %")
+    _save(figure, path)
+
+
+def draw_confusion(
+    path: Path, title: str, counts: NDArray[np.int64], classes: Sequence[str]
+) -> None:
+    """How many examples of each class are taken for each.
+
+    Args:
+        path: the PNG to write.
+        title: above all.
+        counts: (classes, classes), a row for each true class; shaded by their share of it.
+        classes: their names.
+    """
+    number = len(classes)
+    side = min(max(4.2, 1.6 + 0.42 * number), 14.0)
+    figure = Figure(figsize=(side + 1.2, side + 0.4), layout="constrained")
+    figure.suptitle(plain(title), fontsize=10)
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, shrink=0.8, label="% of the true class")
+    if number <= _MAX_NAMED_CLASSES:
+        names = [plain(name if len(name) <= 16 else f"{name[:15]}…") for name in classes]
+        axes.set_xticks(range(number), names, rotation=90, fontsize=8)
+        axes.set_yticks(range(number), names, fontsize=8)
+    if number <= _MAX_COUNTED_CLASSES:
+        for row in range(number):
+            for column in range(number):
+                colour = "white" if shares[row, column] > 0.5 else "black"
+                text = axes.text(column, row, str(counts[row, column]), ha="center", va="center")
+                text.set(fontsize=8, color=colour)
+    axes.set_xlabel("predicted class")
+    axes.set_ylabel("true class")
     _save(figure, path)
 
 

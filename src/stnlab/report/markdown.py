@@ -8,6 +8,7 @@ import base64
 import html
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 _TEMPLATES = Path(__file__).parent / "templates"
+_LONG_CELL = 28  # characters from which a cell may be folded
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|&~#!$])")
 # What opens a list or underlines a heading, where it begins a line.
 _LINE_START = re.compile(r"^ ?([-+](?= |$)|[-=]+(?= ?$)|\d+[.)](?= |$))")
@@ -81,6 +83,9 @@ def to_html(markdown: str, title: str, images: Mapping[str, Path]) -> str:
     parser.add_render_rule("table_close", _table_close)
     environment: EnvType = {"images": images}
     tokens = _with_captions(parser.parse(markdown, environment))
+    for cell, text in pairwise(tokens):
+        if cell.type == "td_open" and len(text.content) > _LONG_CELL:
+            cell.attrJoin("class", "long")
     body = parser.renderer.render(tokens, parser.options, environment)
     page = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True)
     return page.get_template("page.html").render(title=one_line(title), body=body)

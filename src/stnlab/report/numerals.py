@@ -9,11 +9,12 @@ def percent(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.2f}"
 
 
-def spread(sample: Sample | None) -> str:
-    """Mean ± standard deviation, in %."""
+def spread(sample: Sample | None, scale: float = 100) -> str:
+    """Mean ± standard deviation, in % or times another scale."""
     if sample is None or sample.mean is None:
         return NONE
-    return percent(sample.mean) + ("" if sample.sd is None else f" ± {percent(sample.sd)}")
+    sd = "" if sample.sd is None else f" ± {scale * sample.sd:.2f}"
+    return f"{scale * sample.mean:.2f}{sd}"
 
 
 def interval(interval: Interval | None) -> str:
@@ -40,6 +41,14 @@ def difference(comparison: Comparison | Paired) -> str:
     if comparison.interval is None:
         return signed(comparison.difference)
     return f"{signed(comparison.difference)} ({interval(comparison.interval)})"
+
+
+def compared(paired: Paired, with_p: bool = False) -> str:
+    """A difference with its interval, or that there is none and what a rank test can reach."""
+    if paired.best_p is None:
+        return difference(paired)
+    found = f", p {p(paired.p)}" if with_p else ""
+    return f"{difference(paired)} (by ranks{found}; p {p(paired.best_p)} at best)"
 
 
 def p(value: float | None) -> str:

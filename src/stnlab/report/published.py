@@ -70,6 +70,28 @@ def read_published(folder: Path = PUBLISHED_DIR) -> Published:
     return Published((*results, *_clean_results(points)), curves)
 
 
+class Entry(NamedTuple):
+    """A line of the ranking of the PhysioNet/CinC Challenge 2012; ``rank`` empty for a baseline.
+
+    ``score`` as the challenge printed it: event 1 in [0, 1], event 2 from 0 on.
+    """
+
+    set: str
+    event: str
+    rank: str
+    name: str
+    score: float
+
+
+def read_challenge(folder: Path = PUBLISHED_DIR) -> list[Entry]:
+    """Read ``challenge2012.csv``."""
+    with (folder / "challenge2012.csv").open(encoding="utf-8", newline="") as file:
+        return [
+            Entry(row["set"], row["event"], row["rank"], row["entry"], float(row["score"]))
+            for row in csv.DictReader(file)
+        ]
+
+
 class _Point(NamedTuple):
     amount: float
     run: str
@@ -86,6 +108,7 @@ def _result(row: dict[str, str]) -> PublishedResult:
         float(row["mean"]) / 100,
         float(row["std"]) / 100 if row["std"] else None,
         None,
+        tuple(float(value) / 100 for value in row["values"].split()),
     )
     where = (row["dataset"], row["model"], row["init"], row["padding"], row["metric"])
     return PublishedResult(*where, sample, row["source"], row["note"])

@@ -5,6 +5,7 @@ names the file; only a folder that is no sweep's is refused.
 """
 
 import csv
+import hashlib
 import json
 import re
 import sys
@@ -145,7 +146,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Study:
-    """A sweep's folder. ``notes`` are sentences about what the reader of its results must know."""
+    """A sweep's folder. ``notes`` are sentences about what the reader of its results must know.
+
+    ``fingerprint`` is a sha256 of the plan and of every run's state and result, its seconds apart:
+    what a report was made from, whatever the files' dates say.
+    """
 
     name: str
     folder: Path
@@ -156,6 +161,7 @@ class Study:
     cells: tuple[Cell, ...]
     claims: tuple[Claim, ...]
     notes: tuple[str, ...]
+    fingerprint: str = ""
 
     def cell(self, name: str) -> Cell | None:
         return next((cell for cell in self.cells if cell.name == name), None)
@@ -170,6 +176,7 @@ class Metric:
 
     key: str
     label: str
+    scale: float = 100.0  # what a table multiplies it by
 
 
 # The first one is the one that sources publish and claims are about.
@@ -184,7 +191,16 @@ CLINICAL_METRICS = (
     Metric("test.auprc", "AUPRC of the last epoch"),
     Metric("best.test.auprc", "AUPRC of the best validation epoch"),
     Metric("test.brier", "Brier score, × 100, of the last epoch"),
+    Metric("best.test.brier", "Brier score, × 100, of the best validation epoch"),
 )
+# Where runs have them: PhysioNet 2012's own, see evaluation.challenge2012.
+CHALLENGE_METRICS = (
+    Metric("test.challenge2012.event1", "event 1 of the last epoch"),
+    Metric("best.test.challenge2012.event1", "event 1 of the best validation epoch"),
+    Metric("test.challenge2012.event2", "event 2 of the last epoch", 1),
+    Metric("best.test.challenge2012.event2", "event 2 of the best validation epoch", 1),
+)
+_TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier")
 CLINICAL_DATASETS = ("mimic", "mimic-synthetic", "physionet2012")
 
 
@@ -195,8 +211,17 @@ def metrics_of(dataset: str) -> tuple[Metric, ...]:
 
 def label_of(metric: str) -> str:
     """What a table calls a metric; its key where no table shows it."""
-    known = {each.key: each.label for each in (*DIGIT_METRICS, *CLINICAL_METRICS)}
+    every = (*DIGIT_METRICS, *CLINICAL_METRICS, *CHALLENGE_METRICS)
+    known = {each.key: each.label for each in every}
     return known.get(metric, metric)
+
+
+def other_epoch(metric: str) -> str | None:
+    """A clinical metric at the other of the last and the best validation epoch."""
+    last = metric.removeprefix("best.")
+    if last not in _TWO_EPOCHS:
+        return None
+    return f"best.{last}" if last == metric else last
 
 
 # --- reading
@@ -227,7 +252,25 @@ def read_study(folder: Path) -> Study:
         cells=cells,
         claims=tuple(_claim(each) for each in plan.get("claims", [])),
         notes=(*differing_settings(cells), *notes),
+        fingerprint=_fingerprint(plan, cells),
     )
+
+
+def _fingerprint(plan: dict[str, Any], cells: Sequence[Cell]) -> str:
+    runs = [
+        (
+            *(cell.name, cell.dataset, run.seed, run.planned, run.state.value, run.reason),
+            {key: value for key, value in run.metrics.items() if key != "seconds"},
+            {key: str(value) for key, value in identity(run.config).items()},
+            [{k: value for k, value in row.items() if k != "seconds"} for row in run.history],
+            [(*point, accuracy) for point, accuracy in run.robustness.items()],
+            sorted(run.damaged),
+        )
+        for cell in cells
+        for run in cell.runs
+    ]
+    text = json.dumps([plan, runs], sort_keys=True)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _read_plan(folder: Path) -> dict[str, Any] | None:

@@ -44,6 +44,11 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
     return [*(each for each in drawn if each is not None), *_copy_warps(result, folder)]
 
 
+def _where_there_is_one(result: StudyResult) -> str:
+    any_collapsed = any(run.collapsed for run in result.study.complete_runs())
+    return " (none where a run collapsed)" if any_collapsed else ""
+
+
 def file_name(text: str) -> str:
     """``text`` as a part of a file's name that is also plain in a link."""
     return "".join(
@@ -58,7 +63,8 @@ def _draw_robustness(result: StudyResult, published: Published, path: Path) -> S
     """SEED figures 1b to 4b, over seeds."""
     curves = {
         cell.name: {
-            point: describe(list(values.values())) for point, values in cell.robustness().items()
+            point: describe(list(values.values()), collapsed=bool(cell.collapsed_runs()))
+            for point, values in cell.robustness().items()
         }
         for cell in result.study.cells
     }
@@ -95,7 +101,7 @@ def _draw_robustness(result: StudyResult, published: Published, path: Path) -> S
         path,
         f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table",
         "Accuracy on test digits distorted in one way at a time: mean over seeds with its 95% "
-        f"interval.{dashed}",
+        f"interval{_where_there_is_one(result)}.{dashed}",
     )
 
 
@@ -122,8 +128,8 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     return StudyFigure(
         path,
         f"{rows[0].metric.label} of every seed, with its mean",
-        f"Every seed's {rows[0].metric.label}. Diamonds and bars: mean and its 95% interval, "
-        f"collapsed seeds included{published}.",
+        f"Every seed's {rows[0].metric.label}. Diamonds and bars: mean and its 95% interval"
+        f"{_where_there_is_one(result)}, collapsed seeds included{published}.",
     )
 
 
@@ -235,7 +241,8 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
             if run.collapsed:
                 percent = [100 * value for value in curve.values()]
                 axes.plot(list(curve), percent, color=colour(index), linewidth=0.8, linestyle=":")
-        band = {epoch: describe(values) for epoch, values in sorted(epochs.items())}
+        collapsed = bool(cell.collapsed_runs())
+        band = {epoch: describe(values, collapsed) for epoch, values in sorted(epochs.items())}
         _plot_band(axes, index, band)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -247,8 +254,8 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
     return StudyFigure(
         path,
         f"Validation {measure} against the epoch, a curve for each row of the table",
-        f"Validation {measure}{distorted}, epoch by epoch: mean over seeds with its 95% interval."
-        f"{dotted}",
+        f"Validation {measure}{distorted}, epoch by epoch: mean over seeds with its 95% interval"
+        f"{_where_there_is_one(result)}.{dotted}",
     )
 
 

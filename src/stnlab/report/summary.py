@@ -13,8 +13,16 @@ from typing import Any
 
 from stnlab.report.claims import ClaimResult, test_claims
 from stnlab.report.published import Published, PublishedResult
-from stnlab.report.results import Cell, Metric, Run, Study, metrics_of
-from stnlab.report.statistics import Comparison, Interval, Paired, Sample, compare, describe
+from stnlab.report.results import CHALLENGE_METRICS, Cell, Metric, Run, Study, metrics_of
+from stnlab.report.statistics import (
+    Comparison,
+    Interval,
+    Paired,
+    Sample,
+    compare,
+    describe,
+    is_wide,
+)
 
 _NOT_PUBLISHED = Sample(0, None, None, None)
 
@@ -24,7 +32,9 @@ class Row:
     """One metric of one cell.
 
     ``num_failed`` counts planned seeds without a value; ``without_collapsed`` is None where no run
-    collapsed. ``published`` has the row compared with first, then others of the same cell.
+    collapsed. ``sample`` has no interval where runs ended in different places (see
+    :mod:`stnlab.report.statistics`). ``published`` has the row compared with first, then
+    others of the same cell.
     """
 
     study: str
@@ -73,13 +83,21 @@ def summarise(study: Study, published: Published) -> StudyResult:
         for cell in study.cells
         for metric in metrics_of(cell.dataset)
     ]
+    rows += [
+        _row(study, cell, metric, published)
+        for cell in study.cells
+        for metric in CHALLENGE_METRICS
+        if cell.values(metric.key)
+    ]
     return StudyResult(study, tuple(rows), test_claims(study, published))
 
 
 def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
     values = cell.values(metric.key)
-    sample = describe(list(values.values()))
     collapsed = {run.seed for run in cell.collapsed_runs()} & values.keys()
+    sample = describe(list(values.values()), collapsed=bool(collapsed))
+    if is_wide(sample):
+        sample = sample._replace(interval=None)
     rest = list(cell.values(metric.key, with_collapsed=False).values())
     found = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric.key)
     to_compare = found[0].sample if found and found[0].sample.n else _NOT_PUBLISHED
@@ -93,7 +111,7 @@ def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
         describe(rest) if collapsed else None,
         sum(run.planned and run.seed not in values for run in cell.runs),
         tuple(found),
-        compare(sample, to_compare),
+        compare(sample, to_compare, collapsed=bool(collapsed)),
     )
 
 
@@ -105,13 +123,16 @@ _COLUMNS = (
     # Beyond the contract.
     *("cell", "published_n", "difference", "difference_low", "difference_high", "p"),
     *("n_without_collapsed", "mean_without_collapsed", "std_without_collapsed", "values"),
+    *("method", "margin", "seeds_needed", "best_p"),
+    "validation",  # the mean best validation score: what settings are to be chosen by
 )
 
 
 def as_csv(results: Sequence[StudyResult]) -> str:
     """A row for each metric of each cell; accuracies in [0, 1], empty where there is no number.
 
-    ``values`` holds ``seed:value`` of each run, separated by semicolons.
+    That is so of the interval where runs collapsed, too. ``values`` holds ``seed:value`` of each
+    run, separated by semicolons.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
@@ -135,6 +156,9 @@ def _csv_row(row: Row) -> dict[str, Any]:
         "difference_low": difference_low,
         "difference_high": difference_high,
         "p": row.comparison.p,
+        "margin": row.comparison.margin,
+        "best_p": row.comparison.best_p,
+        "validation": describe(list(row.cell.values("validation.score").values())).mean,
         "mean_without_collapsed": without.mean,
         "std_without_collapsed": without.sd,
     }
@@ -149,6 +173,8 @@ def _csv_row(row: Row) -> dict[str, Any]:
         "collapsed": row.num_collapsed,
         "failed": row.num_failed,
         "verdict": row.comparison.verdict,
+        "method": row.comparison.method,
+        "seeds_needed": row.comparison.seeds_needed or "",
         "cell": row.cell.name,
         "published_n": row.published_sample.n or "",
         "n_without_collapsed": without.n if row.without_collapsed else "",
@@ -179,6 +205,7 @@ def _study(result: StudyResult) -> dict[str, Any]:
         "source": study.source,
         "command": study.command,
         "notes": list(study.notes),
+        "made_from": study.fingerprint,
         "cells": [
             {
                 "cell": cell.name,
@@ -204,6 +231,7 @@ def _run(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "collapsed": run.collapsed,
         "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+        "validation": run.metrics.get("validation"),
     }
 
 
@@ -230,6 +258,9 @@ def _metric(row: Row) -> dict[str, Any]:
             "difference": _optional(row.comparison.difference),
             "ci95": _interval(row.comparison.interval),
             "p": _optional(row.comparison.p),
+            "best_p": _optional(row.comparison.best_p),
+            "margin": _optional(row.comparison.margin),
+            "seeds_needed": row.comparison.seeds_needed,
         },
     }
 
@@ -245,7 +276,10 @@ def _sample(sample: Sample) -> dict[str, Any]:
 
 def _robustness(cell: Cell) -> list[dict[str, Any]]:
     return [
-        {"factor": factor, "amount": amount, **_sample(describe(list(values.values())))}
+        {
+            **{"factor": factor, "amount": amount},
+            **_sample(describe(list(values.values()), collapsed=bool(cell.collapsed_runs()))),
+        }
         for (factor, amount), values in cell.robustness().items()
     ]
 
@@ -254,7 +288,10 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
     return {
         "text": result.claim.text,
         "kind": result.claim.kind,
+        "metric": result.metric,
         "verdict": result.verdict,
+        "other_metric": result.other_metric,
+        "other_verdict": result.other_verdict,
         "summary": result.summary,
         "pairs": [
             {
@@ -262,13 +299,15 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
                 "second": pair.second,
                 "verdict": pair.verdict,
                 **_paired(pair.difference),
+                "collapsed": pair.num_collapsed,
                 "without_collapsed": pair.without_collapsed and _paired(pair.without_collapsed),
+                "other_epoch": pair.other_epoch and _paired(pair.other_epoch),
                 "published_difference": _optional(pair.published_difference),
                 "points": [
                     {
                         "factor": point.factor,
                         "amount": point.amount,
-                        "holds": point.holds,
+                        "holds": point.difference.is_above,
                         **_paired(point.difference),
                         "published_difference": _optional(point.published_difference),
                         "beyond_training_range": point.beyond_training,
@@ -289,6 +328,9 @@ def _paired(paired: Paired) -> dict[str, Any]:
         "ci95": _interval(paired.interval),
         "p": _optional(paired.p),
         "d_z": _optional(paired.d_z),
+        "superiority": _optional(paired.superiority),
+        "best_p": _optional(paired.best_p),
+        "seeds_needed": paired.seeds_needed,
     }
 
 

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from stnlab.evaluation import clinical, clusters, scores
+from stnlab.data.batches import BatchSource
+from stnlab.data.series_batches import Part, SeriesBatches
+from stnlab.datasets.physionet2012 import Physionet2012
+from stnlab.evaluation import challenge2012, clinical, clusters, scores
 from stnlab.layers.network import Network
 from stnlab.report import clinical_figures
 from stnlab.run.experiment import Predict
@@ -35,8 +38,17 @@ class ClinicalExperiment(SeriesExperiment):
     def _whose(self) -> str:
         return "patients"
 
+    _named = "stay"
+
+    def _name(self, part: Part, place: int) -> str:
+        return part.names[place].removesuffix("_timeseries.csv")
+
+    def test_batches(self) -> list[BatchSource]:
+        """The test part, and the held-out one, which thresholds are chosen on."""
+        return [SeriesBatches(self.parts.test, batch_size=self.TEST_BATCH_SIZE), self.val_batches()]
+
     def test_scores(self, predictions: list[Predictions]) -> dict[str, Any]:
-        (found,) = predictions
+        found, held_out = predictions
         y, p = _outcomes(found)
         patients = self.parts.test.groups[: len(y)]
         intervals = clinical.bootstrap(y, p, patients=patients)
@@ -45,12 +57,21 @@ class ClinicalExperiment(SeriesExperiment):
             **{f"{metric}_ci95": list(interval) for metric, interval in intervals.items()},
             "calibration_error": clinical.expected_calibration_error(y, p),
             "calibration": [each._asdict() for each in clinical.reliability(y, p)],
+            **self._challenge_scores(y, p, held_out),
         }
+
+    def _challenge_scores(
+        self, y: NDArray[np.int64], p: NDArray[np.float64], held_out: Predictions
+    ) -> dict[str, Any]:
+        if not isinstance(self.dataset, Physionet2012):
+            return {}
+        threshold = challenge2012.event1_threshold(*_outcomes(held_out))
+        return {"challenge2012": challenge2012.scores(y, p, threshold)}
 
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        (found,), transformer = predictions, network.transformer
+        found, transformer = predictions[0], network.transformer
         more = {}
         if transformer is not None and found.theta is not None:
             more = self._about_theta(found, transformer.parameter_names)
@@ -91,14 +112,14 @@ class ClinicalExperiment(SeriesExperiment):
         best: list[Predictions],
         predict: Predict,
     ) -> None:
-        for path, (found,) in (
+        for path, (found, _) in (
             (self.folder.predictions, last),
             (self.folder.best_predictions, best),
         ):
             y, p = _outcomes(found)
             clinical.write_predictions(path, self.parts.test.names[: len(y)], p, y)
         super().write(network, last, best, predict)
-        transformer, (found,) = network.transformer, last
+        transformer, found = network.transformer, last[0]
         if transformer is None or found.theta is None:
             return
         theta, (y, _) = _theta(found), _outcomes(found)
@@ -121,7 +142,7 @@ class ClinicalExperiment(SeriesExperiment):
         clinical_figures.draw_clusters(
             self.folder.figures / "clusters.png",
             f"{self.title()}\nmedian series of the clusters of learned parameters",
-            self._hours,
+            self._steps,
             {
                 name: clusters.quartiles(self._in_units(series, name)[:, None], labels)[:, :, 0]
                 for name in self._most_measured(series)

@@ -10,9 +10,12 @@ from torch.utils.tensorboard import SummaryWriter
 from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.batches import BatchSource
 from stnlab.data.spec import DatasetSpec
+from stnlab.evaluation import confusion
+from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import Transformer
+from stnlab.report import figures
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
 
@@ -85,6 +88,24 @@ class Experiment(ABC):
         predict: Predict,
     ) -> None:
         """Figures and tables of the run: of the last epoch's network, and the best's."""
+
+    def write_classes(self, found: Predictions, names: Sequence[str]) -> None:
+        """Which class each test example was taken for, where classes have names of their own."""
+        if not self.spec.classes:
+            return
+        labels, shares = confusion.most_probable(found.logits)
+        counts = confusion.counts(labels, found.targets, self.spec.num_classes)
+        write_atomically(
+            self.folder.predictions,
+            confusion.predictions_as_csv(names, labels, shares, found.targets, self.spec.classes),
+        )
+        write_atomically(self.folder.confusion, confusion.as_csv(counts, self.spec.classes))
+        figures.draw_confusion(
+            self.folder.figures / "confusion.png",
+            f"{self.title()}\ntest {self.spec.examples} by their class and the one predicted",
+            counts.numpy(),
+            self.spec.classes,
+        )
 
     def limited_val_batches(self) -> BatchSource:
         """As many of :meth:`val_batches` as ``trainer.limit_val_batches`` says, at least one."""

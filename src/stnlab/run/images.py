@@ -7,17 +7,19 @@ import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.data.batches import BatchSource
-from stnlab.data.image_batches import Examples, ImageBatches, to_pixels
+from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixels
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import ImageSpec
-from stnlab.distortions import Similarity
+from stnlab.distortions import Similarity, distort
 from stnlab.evaluation import collapse, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
+from stnlab.geometry.affine import similarity_theta
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import SpatialTransformer, Transformer
 from stnlab.parts import DistortionPart, ImageDataset
 from stnlab.report import figures
+from stnlab.report.film_strip import Frame, as_picture, draw_film_strip, outline_of
 from stnlab.report.panels import warp_panel
 from stnlab.run.experiment import Experiment, Predict
 from stnlab.schema import ExperimentConfig
@@ -25,6 +27,14 @@ from stnlab.task import Predictions
 
 _NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
 _NUM_FIGURE_EXAMPLES = 32
+_PANEL_HEIGHT = 84  # pixels that a small image is enlarged to, at most
+_NUM_STRIPS = 4
+# What grows along a strip: how its amounts are written, and which they are.
+_STRIPS: dict[str, tuple[str, list[float]]] = {
+    "angle": (".0f}°", [20.0 * step for step in range(-6, 7)]),  # degrees
+    "shift": (".2f}", [0.05 * step for step in range(-6, 7)]),  # shares of the width, both axes
+    "scale": (".1f}", [0.4 + 0.1 * step for step in range(13)]),
+}
 
 
 class ImageExperiment(Experiment):
@@ -50,7 +60,11 @@ class ImageExperiment(Experiment):
 
     @property
     def data(self) -> dict[str, Any]:
-        return {"name": self.parts.name, "sha256": self.parts.sha256}
+        return {
+            "name": self.parts.name,
+            "sha256": self.parts.sha256,
+            "examples": self.spec.examples,
+        }
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -160,7 +174,9 @@ class ImageExperiment(Experiment):
         predict: Predict,
     ) -> None:
         self._draw_warps(network)
+        self.write_classes(last[0], self.parts.test_names)
         if self.spec.num_objects == 1:
+            self._draw_film_strips(network)
             self._measure_robustness(predict)
 
     def _measure_robustness(self, predict: Predict) -> None:
@@ -205,6 +221,63 @@ class ImageExperiment(Experiment):
                 self._shown(transformer(inputs).views),
             )
 
+    @torch.no_grad()
+    def _draw_film_strips(self, network: Network) -> None:
+        """The first test examples under one distortion at a time, as it grows."""
+        transformer = network.transformer
+        if not isinstance(transformer, SpatialTransformer):
+            return
+        network.eval().to("cpu", torch.float32)
+        test = self.parts.test.to(torch.device("cpu"))
+        images = test.images[test.members[:_NUM_STRIPS, 0]]
+        height, width = self.spec.size
+        for factor, (unit, amounts) in _STRIPS.items():
+            columns = []
+            for amount in amounts:
+                still = {"angle": 0.0, "shift": 0.0, "scale": 1.0} | {factor: amount}
+                num = (len(images),)
+                theta = similarity_theta(
+                    torch.full(num, still["angle"]),
+                    torch.full((*num, 2), still["shift"]),
+                    torch.full(num, still["scale"]),
+                    aspect=width / height,
+                )
+                inputs = normalise(distort(images, theta), self.parts.mean, self.parts.std)
+                columns.append(self._frames(network, transformer, inputs, test.targets))
+            draw_film_strip(
+                self.folder.figures / f"film-strip-{factor}.png",
+                f"{self.title()}: what is read of test {self.spec.examples}, and as what",
+                [f"{{:{unit}".format(amount).replace("-", "−") for amount in amounts],
+                list(zip(*columns, strict=True)),
+            )
+
+    def _frames(
+        self,
+        network: Network,
+        transformer: SpatialTransformer,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+    ) -> list[Frame]:
+        logits, theta = network.predict(inputs)
+        assert theta is not None
+        views = transformer(inputs).views
+        size, aligned = transformer.view_size, transformer.align_corners
+        grids = transformer.warp.grid(theta[:, 0], size, aligned)
+        if aligned:  # to -1 and 1 at the input's edges
+            height, width = self.spec.size
+            grids = grids * grids.new_tensor([(width - 1) / width, (height - 1) / height])
+        return [
+            Frame(
+                pixels=as_picture(self._shown(inputs)[place]),
+                view=as_picture(self._shown(views)[place, 0]),
+                outline=outline_of(grids[place]),
+                num_top=size[1],
+                label=self.spec.class_name(int(found)),
+                is_right=bool(found == targets[place]),
+            )
+            for place, found in enumerate(logits.argmax(dim=1))
+        ]
+
     def _shown(self, inputs: torch.Tensor) -> torch.Tensor:
         """Normalised inputs or views (..., C, h, w) as pixels in [0, 1]."""
         return to_pixels(inputs, self.parts.mean, self.parts.std)
@@ -215,7 +288,8 @@ class ImageExperiment(Experiment):
         panel = warp_panel(
             self._shown(self._panel_inputs), self._shown(views), _PANEL_EXAMPLES_A_ROW
         )
-        enlarged = panel.repeat_interleave(3, dim=0).repeat_interleave(3, dim=1)
+        times = max(1, _PANEL_HEIGHT // self.spec.size[0])
+        enlarged = panel.repeat_interleave(times, dim=0).repeat_interleave(times, dim=1)
         formats = "HW" if enlarged.dim() == 2 else "HWC"
         name = f"{self.spec.examples}/before above, after below"
         writer.add_image(name, enlarged, step, dataformats=formats)

@@ -10,6 +10,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stnlab.data.batches import Chunks
 from stnlab.evaluation import headline
 from stnlab.task import Classification
 
@@ -40,6 +41,14 @@ class ProgressReport(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
         self._first_epoch = trainer.current_epoch
+        assert isinstance(pl_module, Classification)
+        loader = trainer.train_dataloader
+        assert isinstance(loader, Chunks)
+        if self.enabled:
+            number = sum(each.numel() for each in pl_module.network.parameters())
+            self.console.print(
+                f"{number:,} parameters, {len(loader.batches):,} steps an epoch", soft_wrap=True
+            )
         if not (self.enabled and self.console.is_terminal):
             return
         self._bar = Progress(

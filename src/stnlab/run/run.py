@@ -25,9 +25,9 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 )
 
 from stnlab import config as configs
-from stnlab import parts
+from stnlab import parts, streams
 from stnlab.config import ExperimentConfig
-from stnlab.config.identity import flatten, transformer_start
+from stnlab.config.identity import flatten
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
@@ -39,7 +39,7 @@ from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needles
 from stnlab.run.progress import ProgressReport
 from stnlab.run.recorder import Recorder, load_checkpoint
 from stnlab.run.soundness import require_usable
-from stnlab.run.tensorboard import TensorBoardReport
+from stnlab.run.tensorboard import TensorBoardReport, hyperparameters
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
@@ -54,6 +54,12 @@ class Outcome(NamedTuple):
     metrics: dict[str, Any]
     already_complete: bool
 
+    @property
+    def validation_score(self) -> float | None:
+        """The best validation score; None where nothing was held out, and of older runs."""
+        validation = self.metrics.get("validation")
+        return float(validation["score"]) if validation else None
+
 
 def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     """Bring the run of ``config`` to its end, from its beginning or from its last checkpoint.
@@ -65,6 +71,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
     folder = RunFolder(configs.folder(config))
     plain, checksums = configs.to_plain(config), config.dataset.checksums
     with contextlib.ExitStack() as stack:
+        stack.enter_context(streams.that_may_break())
         try:
             stack.enter_context(folder.locked())
         except ReadOnlyError:  # as another user's, which is complete all the same
@@ -202,7 +209,7 @@ class Run:
                 metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
-                _hyperparameters(self.config), _headline(metrics), self.trainer.global_step
+                hyperparameters(self.config), _headline(metrics), self.trainer.global_step
             )
         finally:
             self.tensorboard.close()
@@ -291,6 +298,7 @@ class Run:
             "status": "complete",
             "test": test,
             "best": best,
+            **self._validation(),
             **experiment.diagnosis(network, test, last),
             "parameters": sum(p.numel() for p in network.parameters()),
             "seconds": {
@@ -305,6 +313,14 @@ class Run:
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
+
+    def _validation(self) -> dict[str, Any]:
+        """``validation`` of ``metrics.json``: the best score and its epoch."""
+        best = self.recorder.best
+        if best is None:
+            return {}
+        score = best[f"val_{self.measure}"]
+        return {"validation": {"metric": self.measure, "score": score, "epoch": int(best["epoch"])}}
 
     def _predictions(self, loaders: Sequence[BatchSource]) -> list[Predictions]:
         limited = self.experiment.limited_test_batches(loaders)
@@ -341,21 +357,6 @@ def _stop_behind(error: BaseException) -> Stop | None:
         return TerminatedError()
     before = error.__context__
     return before if isinstance(before, KeyboardInterrupt) else None
-
-
-def _hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
-    """What TensorBoard's HParams tab tells runs apart by."""
-    init, padding = transformer_start(config)
-    return {
-        "dataset": configs.dataset_label(configs.to_plain(config)),
-        "model": config.model.name,
-        "init": init,
-        "padding": padding,
-        "seed": config.seed,
-        "max_epochs": config.trainer.max_epochs,
-        "batch_size": config.dataset.batch_size,
-        "lr": config.optimizer.lr,
-    }
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.data.batches import BatchSource
 from stnlab.data.series_batches import Part, SeriesBatches
-from stnlab.data.spec import SeriesSpec
+from stnlab.data.spec import SeriesSpec, Task
 from stnlab.evaluation import collapse, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
@@ -60,6 +60,7 @@ class SeriesExperiment(Experiment):
             "name": self.parts.name,
             "sha256": self.parts.sha256,
             **({"labels_sha256": labels} if (labels := self.parts.labels_sha256) else {}),
+            "examples": self.spec.examples,
             "synthetic": self.parts.is_synthetic,
             "n": {name: len(part) for name, part in parts.items()},
         }
@@ -100,7 +101,7 @@ class SeriesExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        (found,) = predictions
+        found = predictions[0]
         transformer, view = network.transformer, None
         if isinstance(transformer, TimeTransformer) and found.theta is not None:
             theta = found.theta[:, 0, : len(transformer.warp.parameter_names)].float()
@@ -110,7 +111,7 @@ class SeriesExperiment(Experiment):
                 share_of_moments_outside(at).mean().item(),
                 transformer.warp.tempo(theta, num_steps).median().item(),
             )
-        reason = collapse.time_collapse_reason(test, found.targets, view)
+        reason = collapse.time_collapse_reason(test, found.targets, view, self.spec.unit)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,
@@ -124,12 +125,16 @@ class SeriesExperiment(Experiment):
         best: list[Predictions],
         predict: Predict,
     ) -> None:
-        transformer, (found,) = network.transformer, last
+        transformer, found = network.transformer, last[0]
+        if self.spec.task is Task.multiclass:
+            self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:
             return
         theta = found.theta[:, 0].double().cpu().numpy()
         names = transformer.parameter_names
-        write_atomically(self.folder.theta, _as_csv(self.parts.test.names, names, theta))
+        write_atomically(
+            self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta)
+        )
         if np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
@@ -183,19 +188,28 @@ class SeriesExperiment(Experiment):
             for each in (inputs, warped.views[:, 0])
         )
         return {
-            "hours": self._hours,
+            "steps": self._steps,
+            "step": self.spec.unit,
             "before": before,
             "after": after,
             "thetas": {
                 each: values.float().cpu().numpy()
                 for each, values in transformer.named(warped.theta).items()
             },
-            "names": [part.names[place].removesuffix("_timeseries.csv") for place in places],
+            "names": [self._name(part, place) for place in places],
             "unit": name,
         }
 
+    _named = "name"  # what stands above the names in a table
+
+    def _name(self, part: Part, place: int) -> str:
+        """What a series is called in a figure: its name, and its class."""
+        if not self.spec.classes:
+            return part.names[place]
+        return f"{part.names[place]}: {self.spec.classes[int(part.y[place])]}"
+
     @property
-    def _hours(self) -> NDArray[np.float64]:
+    def _steps(self) -> NDArray[np.float64]:
         return np.arange(*self.spec.size, dtype=np.float64)
 
     def _in_units(self, series: NDArray[Any], name: str) -> NDArray[np.float64]:
@@ -204,11 +218,13 @@ class SeriesExperiment(Experiment):
         return series[:, self.parts.columns.index(name)].astype(np.float64) * std + mean
 
 
-def _as_csv(stays: list[str], parameters: tuple[str, ...], theta: NDArray[np.float64]) -> str:
+def _as_csv(
+    named: str, names: list[str], parameters: tuple[str, ...], theta: NDArray[np.float64]
+) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("stay", *parameters))
+    writer.writerow((named, *parameters))
     writer.writerows(
-        (stay, *map(repr, row)) for stay, row in zip(stays, theta.tolist(), strict=False)
+        (name, *map(repr, row)) for name, row in zip(names, theta.tolist(), strict=False)
     )
     return text.getvalue()

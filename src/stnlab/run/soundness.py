@@ -93,6 +93,8 @@ def _require_two_seen(part: _Part, num_epochs: int, limit: str, value: float) ->
 def _keys(config: DatasetPart) -> str:
     """The keys that decide how many examples a part has, and what they are now."""
     names = [each.name for each in fields(config)]
-    counts = [name for name in names if name.startswith("num_") or name == "val_size"]
+    counts = [
+        name for name in names if name.startswith("num_") or name in ("val_size", "test_size")
+    ]
     stated = [f"dataset.{name} is {getattr(config, name)}" for name in (*counts, "root")]
     return f"What decides them: {', '.join(stated)}. Change that, or give the data in full."

@@ -6,25 +6,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from stnlab.evaluation import headline
 from stnlab.run.run import Outcome
 
 
 def print_outcome(console: Console, outcome: Outcome) -> None:
     """Print a short table of test results and the run's folder."""
-    metrics = outcome.metrics
+    metrics, what = outcome.metrics, headline.examples(outcome.metrics)
     test, data = metrics["test"], metrics["data"]
-    is_clinical, by_part = "auroc" in test, any(isinstance(each, dict) for each in test.values())
+    has_areas = "auroc" in test
     table = Table(box=None, pad_edge=False)
-    table.add_column("test stays" if is_clinical else "test set")
-    if by_part:
+    table.add_column(f"test {what}")
+    if not has_areas:
         table.add_column("n", justify="right")
     table.add_column("last epoch", justify="right")
     table.add_column(f"best epoch ({metrics['best']['epoch']})", justify="right")
-    rows = _of_stays if is_clinical else _by_part if by_part else _of_all
-    for row in rows(metrics):
+    for row in (_areas if has_areas else _accuracies)(test, metrics["best"]["test"]):
         table.add_row(*row)
     console.print(table)
-    if is_clinical:
+    if "positives" in data:
         console.print(
             f"{test['n']} stays, {test['positives']} deaths; in brackets 95% intervals over "
             f"patients. Data: {data['name']}.",
@@ -36,26 +36,20 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     console.print(f"run folder: {outcome.path}{note}", soft_wrap=True, markup=False)
 
 
-def _by_part(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    for part, last in metrics["test"].items():
-        best = metrics["best"]["test"][part]
-        yield part, str(last["n"]), f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}"
+def _accuracies(last: dict[str, Any], best: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    at_best = headline.tests(best)
+    for part, scores in headline.tests(last).items():
+        accuracies = f"{scores['accuracy']:.2%}", f"{at_best[part]['accuracy']:.2%}"
+        yield part or "accuracy", str(scores["n"]), *accuracies
 
 
-def _of_all(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    last, best = metrics["test"], metrics["best"]["test"]
-    yield f"accuracy, n = {last['n']}", f"{last['accuracy']:.2%}", f"{best['accuracy']:.2%}"
-
-
-def _of_stays(metrics: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    scores = metrics["test"], metrics["best"]["test"]
+def _areas(last: dict[str, Any], best: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     for name in ("auroc", "auprc"):
-        bounds = [each[f"{name}_ci95"] for each in scores]
-        yield (
-            name.upper(),
-            *(
-                f"{each[name]:.3f} ({low:.3f} to {high:.3f})"
-                for each, (low, high) in zip(scores, bounds, strict=True)
-            ),
-        )
-    yield "Brier score", *(f"{each['brier']:.3f}" for each in scores)
+        yield name.upper(), *(_with_interval(scores, name) for scores in (last, best))
+    yield "Brier score", *(f"{scores['brier']:.3f}" for scores in (last, best))
+
+
+def _with_interval(scores: dict[str, Any], name: str) -> str:
+    if (bounds := scores.get(f"{name}_ci95")) is None:
+        return f"{scores[name]:.3f}"
+    return f"{scores[name]:.3f} ({bounds[0]:.3f} to {bounds[1]:.3f})"

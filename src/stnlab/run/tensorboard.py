@@ -7,11 +7,13 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard import SummaryWriter, summary
 
+from stnlab.config.identity import dataset_label, identity, to_plain, transformer_start
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
 from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
+from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification
 from stnlab.warps.affine import DETERMINANT
 
@@ -93,10 +95,35 @@ class TensorBoardReport(Checkpoint):
         self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
     ) -> None:
         """Fill the HParams tab."""
-        # run_name "." keeps them in this run instead of one of their own.
-        self.writer.add_hparams(parameters, metrics, run_name=".", global_step=step)
+        # Without the summary of an experiment, of which the tab would take one run's for all,
+        # TensorBoard compares the runs itself, and shows what differs first.
+        _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
+        for each in (started, ended):
+            self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
+        for name, value in metrics.items():
+            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close the event file, if there is one."""
         if self._writer is not None:
             self._writer.close()
+
+
+def hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:
+    """What TensorBoard's HParams tab tells runs apart by: all keys that decide a run's numbers."""
+    plain = to_plain(config)
+    init, padding = transformer_start(config)
+    shown = {"dataset": dataset_label(plain), "model": config.model.name}
+    shown |= {"init": init, "padding": padding}
+    own = {
+        key: _scalar(value)
+        for key, value in identity(plain).items()
+        if not key.startswith("parts.") and key not in ("dataset.name", "model.name")
+    }
+    return own | shown
+
+
+def _scalar(value: Any) -> int | float | str:
+    if value is None:
+        return "null"
+    return value if isinstance(value, int | float | str) else str(value)

@@ -14,6 +14,7 @@ from stnlab import config as configs
 from stnlab.errors import UserError
 from stnlab.folder import BusyError, RunFolder
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
+from stnlab.streams import that_may_break
 
 _WATCH_SECONDS = 0.5
 
@@ -28,7 +29,7 @@ def run_job(composed: DictConfig) -> str:
     Raises:
         KeyboardInterrupt, TerminatedError: in the sweep's own process, whose end it is, too.
     """
-    with stoppable() as is_worker:
+    with that_may_break(), stoppable() as is_worker:
         try:
             return _run(composed)
         except (KeyboardInterrupt, TerminatedError) as stop:

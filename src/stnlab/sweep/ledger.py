@@ -6,7 +6,9 @@ machine that shares the folders.
 
 import csv
 import io
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import Enum
 from statistics import mean
 from typing import Any, NamedTuple
@@ -31,6 +33,14 @@ class Status(Enum):
     damaged = "damaged"
 
 
+class Phase(Enum):
+    """What a running run does."""
+
+    starting = "starting"
+    training = "training"
+    testing = "testing"
+
+
 class Standing(NamedTuple):
     """A planned run's status and what its folder tells of it."""
 
@@ -40,6 +50,8 @@ class Standing(NamedTuple):
     metrics: dict[str, Any] | None  # of a run that is done
     message: str = ""  # what went wrong
     differences: tuple[Difference, ...] = ()
+    has_begun_to_train: bool = False
+    seconds_gone: float = 0.0  # of a running run: since its last epoch has ended
 
 
 def look(run: PlannedRun) -> Standing:
@@ -54,7 +66,7 @@ def look(run: PlannedRun) -> Standing:
     if state is State.complete:
         return Standing(run, Status.done, _history(run), metrics)
     if is_running:
-        return Standing(run, Status.running, _history(run), None)
+        return _running(run)
     if state is State.other_config:
         message = str(folder.holds_another(differences))
         return Standing(run, Status.other_config, [], None, message, tuple(differences))
@@ -64,6 +76,25 @@ def look(run: PlannedRun) -> Standing:
     if state is State.interrupted:
         return Standing(run, Status.interrupted, _history(run), None)
     return Standing(run, Status.missing, [], None)
+
+
+def _running(run: PlannedRun) -> Standing:
+    history, gone = _history(run), 0.0
+    with suppress(OSError):
+        gone = max(time.time() - run.folder.history.stat().st_mtime, 0.0) if history else 0.0
+    has_begun = any(run.folder.path.glob("events.out.tfevents.*"))
+    return Standing(
+        run, Status.running, history, None, has_begun_to_train=has_begun, seconds_gone=gone
+    )
+
+
+def phase(standing: Standing) -> Phase | None:
+    """What a run does now; None of one that does not run."""
+    if standing.status is not Status.running:
+        return None
+    if len(standing.history) >= standing.run.config.trainer.max_epochs:
+        return Phase.testing
+    return Phase.training if standing.has_begun_to_train else Phase.starting
 
 
 def _checksums(run: PlannedRun) -> dict[str, str]:
@@ -91,26 +122,80 @@ def _history(run: PlannedRun) -> list[dict[str, float]]:
         return []
 
 
-def seconds_left(standings: Iterable[Standing], num_workers: int) -> float | None:
-    """Estimate the time to the end from the runs that are done, and the epochs of the others.
+class Left(NamedTuple):
+    """The time to the end, in seconds; ``is_whole`` says whether the tests' share is in it."""
+
+    seconds: float
+    is_whole: bool
+
+
+class _Pace(NamedTuple):
+    """Seconds of the phases of a run; those before and after training are None where unknown."""
+
+    epoch: float
+    setup: float | None
+    test: float | None
+
+
+def seconds_left(standings: Iterable[Standing], num_workers: int) -> Left | None:
+    """The time until all is done; None as long as there is no run to learn from."""
+    found = left_of_each(list(standings))
+    if any(each is None for each in found):
+        return None
+    left = [each for each in found if each is not None]
+    seconds = [each.seconds for each in left]
+    return Left(
+        max([sum(seconds) / num_workers, *seconds], default=0.0),
+        all(each.is_whole for each in left),
+    )
+
+
+def left_of_each(standings: Sequence[Standing]) -> list[Left | None]:
+    """Estimate the time to each run's end from those that are done, and the epochs of the others.
 
     A cell that has no such run is taken to be as long as the others' mean; None without any.
     """
-    standings = list(standings)
-    by_cell: dict[tuple[str, str], list[float]] = {}
+    by_cell: dict[tuple[str, str], list[_Pace]] = {}
     for each in standings:
-        length = _seconds_of_a_run(each)
-        if length is not None:
-            by_cell.setdefault(_kind(each), []).append(length)
-    if not by_cell:
+        pace = _pace(each)
+        if pace is not None:
+            by_cell.setdefault(_kind(each), []).append(pace)
+    means = {kind: _mean(paces) for kind, paces in by_cell.items()}
+    typical = _mean(list(means.values())) if means else None
+    return [_left_of(each, means.get(_kind(each), typical), typical) for each in standings]
+
+
+def _left_of(standing: Standing, pace: _Pace | None, typical: _Pace | None) -> Left | None:
+    if standing.status is Status.done:
+        return Left(0.0, True)
+    if pace is None or typical is None:
         return None
-    typical = mean(mean(lengths) for lengths in by_cell.values())
-    left = [
-        mean(by_cell.get(_kind(each), [typical])) * (1 - share_done(each))
-        for each in standings
-        if each.status is not Status.done
-    ]
-    return max([sum(left) / num_workers, *left], default=0.0)
+    # Setup and test of a cell that has no run to learn them from take as long as the others'.
+    setup = typical.setup if pace.setup is None else pace.setup
+    test = typical.test if pace.test is None else pace.test
+    seconds = _left_of_a_run(standing, _Pace(pace.epoch, setup, test))
+    return Left(seconds, test is not None)
+
+
+def _left_of_a_run(standing: Standing, pace: _Pace) -> float:
+    num_epochs, gone = len(standing.history), standing.seconds_gone
+    epochs_left = standing.run.config.trainer.max_epochs - num_epochs
+    setup, test = pace.setup or 0.0, pace.test or 0.0
+    if phase(standing) is Phase.testing:
+        return max(test - gone, 0.0)
+    if num_epochs or phase(standing) is Phase.training:
+        return max(epochs_left * pace.epoch - min(gone, pace.epoch), 0.0) + test
+    return setup + epochs_left * pace.epoch + test
+
+
+def _mean(paces: list[_Pace]) -> _Pace:
+    setups = [each.setup for each in paces if each.setup is not None]
+    tests = [each.test for each in paces if each.test is not None]
+    return _Pace(
+        mean(each.epoch for each in paces),
+        mean(setups) if setups else None,
+        mean(tests) if tests else None,
+    )
 
 
 def share_done(standing: Standing) -> float:
@@ -124,10 +209,12 @@ def _kind(standing: Standing) -> tuple[str, str]:
     return standing.run.config.dataset.name, standing.run.cell
 
 
-def _seconds_of_a_run(standing: Standing) -> float | None:
+def _pace(standing: Standing) -> _Pace | None:
+    epochs = standing.run.config.trainer.max_epochs
     if standing.metrics is not None:
-        return float(sum(standing.metrics["seconds"].values()))
+        seconds = standing.metrics["seconds"]
+        train = float(seconds.get("train", 0.0))
+        return _Pace(train / epochs, seconds.get("setup"), seconds.get("test"))
     if standing.status is Status.running and standing.history:
-        epochs = standing.run.config.trainer.max_epochs
-        return epochs * mean(row["seconds"] for row in standing.history)
+        return _Pace(mean(row["seconds"] for row in standing.history), None, None)
     return None

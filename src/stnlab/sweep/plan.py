@@ -9,18 +9,29 @@ from typing import Any, NamedTuple
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, compose_study
-from stnlab.config.composition import explain
-from stnlab.config.identity import flatten, transformer_start
+from stnlab.config.commandline import is_hydras
+from stnlab.config.composition import explain, unknown_key
+from stnlab.config.identity import circumstances, flatten, named, transformer_start
+from stnlab.config.text import quoted
 from stnlab.config.trust import require_countable
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
 
 # A sweep's own keys; all others are its runs'.
 _SWEEP_KEYS = ("study", "seeds", "dry_run", "name")
+_TOP = {field.name for field in dataclasses.fields(SweepConfig)}
+_OF_ONE_VALUE = {  # and what to do where there are several
+    "name": "A sweep has one folder outputs/NAME; give one command for each.",
+    "output_dir": "A sweep's runs go to one place; give one command for each.",
+    "dry_run": "Write dry_run=true to see what would be run, and leave it out to run it.",
+    "overwrite": "Write overwrite=true to delete runs of another config that are in the way.",
+}
+_NO_SEEDS = "allowed: a list, as in seeds=[0,1,2], or seeds=0,1,2 or 'seeds=range(0,3)'."
 
 
 class PlannedRun(NamedTuple):
@@ -28,6 +39,7 @@ class PlannedRun(NamedTuple):
 
     config: ExperimentConfig
     overrides: tuple[str, ...]
+    settings: dict[str, Any]  # what tells its cell from others of the same name
 
     @property
     def folder(self) -> RunFolder:
@@ -64,6 +76,7 @@ class StudyPlan(NamedTuple):
                 "init": init,
                 "padding": padding,
                 "seeds": [],
+                **({"settings": _plainly(run.settings)} if run.settings else {}),
             }
             cells.setdefault(run.cell, row)["seeds"].append(run.config.seed)
         study = self.study
@@ -85,12 +98,125 @@ class StudyPlan(NamedTuple):
         }
 
 
-def plan(sweep: SweepConfig, overrides: Sequence[str]) -> list[StudyPlan]:
+def _plainly(settings: dict[str, Any]) -> dict[str, Any]:
+    """What is behind a cell's name, which may be short for it."""
+    return {key: list(each) if isinstance(each, tuple) else each for key, each in settings.items()}
+
+
+def own_overrides(overrides: Sequence[Override]) -> list[str]:
+    """Of a command's overrides those that the sweep's own config is composed of, one value each.
+
+    Several studies are left to :func:`plan`; several seeds are a list of them.
+
+    Raises:
+        UserError: another key of the sweep has several values.
+    """
+    found = []
+    for each in overrides:
+        key, line = each.key_or_group, str(each.input_line)
+        top = key.replace("/", ".").split(".")[0]
+        is_new = each.is_add() or each.is_force_add()
+        if not (is_new or is_hydras(each) or top in _TOP):
+            raise unknown_key(top, SweepConfig)
+        several = each.is_sweep_override()
+        if several and key in _OF_ONE_VALUE:
+            raise UserError(f"{line}: {key} has several values. {_OF_ONE_VALUE[key]}")
+        if key == "seeds":
+            found.append(_seeds(each))
+        elif key == "num_threads" and several:
+            found.append(f"num_threads={max(map(str, each.sweep_iterator()), key=_number)}")
+        elif key in (*_OF_ONE_VALUE, "num_threads") or (key == "study" and not _is_list(each)):
+            found.append(line)
+    return found
+
+
+def _seeds(override: Override) -> str:
+    """Any way to write seeds, as the list that the sweep takes."""
+    if not override.is_sweep_override():
+        value = override.value()
+        if type(value) is int:  # one seed, or so many?
+            many = f", or 'seeds=range(0,{value})' for {value} seeds" if value > 1 else ""
+            raise UserError(f"{override.input_line}: write seeds=[{value}] for seed {value}{many}.")
+        return str(override.input_line)
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}: {_NO_SEEDS}")
+    require_countable([override], "seeds")
+    seeds = list(override.sweep_iterator())
+    if not all(type(seed) is int for seed in seeds):
+        raise UserError(f"{override.input_line}: {_NO_SEEDS}")
+    return f"seeds={[*seeds]}".replace(" ", "")
+
+
+def _is_list(override: Override) -> bool:
+    return override.is_sweep_override() or isinstance(override.value(), list)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # each of its runs is refused
+        return 0.0
+
+
+def _names(override: Override) -> list[str]:
+    """The names of several studies: ``study=a,b``, ``study=[a,b]`` or ``study=glob(*)``."""
+    value = override.value()
+    if isinstance(value, list):
+        return [str(each) for each in value]
+    if not _is_list(override):
+        return []
+    if not override.is_choice_sweep():
+        raise UserError(f"{override.input_line}: study takes names, as in study=RTS,rot90.")
+    return [str(each) for each in override.sweep_iterator()]
+
+
+class ChosenStudy(NamedTuple):
+    """A study that was asked for, and the studies with grids that it is made of."""
+
+    study: StudyConfig
+    parts: list[StudyConfig]
+
+
+def studies(sweep: SweepConfig, overrides: Sequence[str]) -> list[ChosenStudy]:
+    """The studies that a command line asks for; none for a grid of its own.
+
+    Raises:
+        UserError: there is no such study.
+    """
+    given = [each for each in overrides if _key(each) == "study"]
+    names = _names(_parsed(given)[-1]) if given else []
+    if names:
+        found = [compose_study(name) for name in dict.fromkeys(names)]
+    else:
+        found = [sweep.study] if sweep.study else []
+    return [ChosenStudy(study, _parts(study)) for study in found]
+
+
+def _parts(study: StudyConfig) -> list[StudyConfig]:
+    """The studies with grids that ``study`` is made of: itself, or its parts, or theirs."""
+    found: dict[str, StudyConfig] = {}
+    seen, left = {study.name}, [study]
+    while left:
+        each = left.pop(0)
+        if each.grids:
+            found.setdefault(each.name, each)
+        parts = [name for name in each.parts if name not in seen]
+        seen.update(parts)
+        left = [*map(compose_study, parts), *left]
+    if not found:
+        raise UserError(f"study={study.name} has neither grids nor parts that have any.")
+    return list(found.values())
+
+
+def plan(
+    sweep: SweepConfig, overrides: Sequence[str], chosen: Sequence[ChosenStudy] | None = None
+) -> list[StudyPlan]:
     """The runs that a command line asks for.
 
     Args:
         sweep: the sweep's own keys.
         overrides: the command line's, in Hydra's grammar; those of the sweep's keys are left out.
+        chosen: what :func:`studies` gives for them, where that is known.
 
     Raises:
         UserError: for an override that cannot be, or a combination that makes no sense.
@@ -99,11 +225,12 @@ def plan(sweep: SweepConfig, overrides: Sequence[str]) -> list[StudyPlan]:
     for key, instead in (("seed", "seeds=[0,1,2,3,4]"), ("cell", "name=…")):
         if any(_key(each) == key for each in given):
             raise UserError(f"{key} is a single run's key; a sweep takes {instead}.")
-    if sweep.study is None:
+    chosen = studies(sweep, overrides) if chosen is None else chosen
+    if not chosen:
         return _plans(sweep.name, None, [given], sweep.seeds)
-    parts = [compose_study(part) for part in sweep.study.parts] or [sweep.study]
+    parts = {part.name: part for each in chosen for part in each.parts}
     plans = []
-    for part in parts:
+    for part in parts.values():
         grids = [shlex.split(grid) for grid in part.grids]
         for grid in grids:
             _refuse_contradiction(part, grid, given)
@@ -126,10 +253,16 @@ def _plans(
     name: str | None, study: StudyConfig | None, grids: list[list[str]], seeds: list[int]
 ) -> list[StudyPlan]:
     """Group the cells of some grids by folder; equal ones count once."""
-    named: dict[str, dict[tuple[tuple[str, Any], ...], tuple[ExperimentConfig, list[str]]]] = {}
+    named: dict[str, dict[tuple[Any, ...], tuple[ExperimentConfig, list[str]]]] = {}
     for grid in grids:
-        for overrides in _combinations(grid):
-            config = compose(overrides)
+        combinations = _combinations(grid)
+        for overrides in combinations:
+            try:
+                config = compose(overrides)
+            except UserError as error:
+                if len(combinations) == 1:
+                    raise
+                raise UserError(f"{error} It is about the run {' '.join(overrides)}.") from error
             cells = named.setdefault(name or config.dataset.name, {})
             cells.setdefault(_identity_but_seed(config), (config, overrides))
     return [
@@ -141,67 +274,89 @@ def _plans(
 def _runs(
     name: str, cells: list[tuple[ExperimentConfig, list[str]]], seeds: list[int]
 ) -> list[PlannedRun]:
-    labels = _labels([config for config, _ in cells])
-    return [
-        PlannedRun(
-            dataclasses.replace(config, seed=seed, name=name, cell=label),
-            (
-                *overrides,
-                f"name={_quoted(name)}",
-                *([f"cell={_quoted(label)}"] if label else []),
-                f"seed={seed}",
-            ),
-        )
-        for (config, overrides), label in zip(cells, labels, strict=True)
-        for seed in seeds
-    ]
+    settings = _settings([config for config, _ in cells])
+    runs = []
+    for (config, overrides), own in zip(cells, settings, strict=True):
+        label = named(configs.cell(config), own) if own else None
+        runs += [
+            PlannedRun(
+                dataclasses.replace(config, seed=seed, name=name, cell=label),
+                (
+                    *overrides,
+                    f"name={quoted(name)}",
+                    *([f"cell={quoted(label)}"] if label else []),
+                    f"seed={seed}",
+                ),
+                own,
+            )
+            for seed in seeds
+        ]
+    return runs
 
 
-def _labels(cells: list[ExperimentConfig]) -> list[str | None]:
-    """A name for each cell that would share its own with another; None where model, init and
-    padding tell it apart.
+def _settings(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
+    """What tells each cell from those of its name; nothing where model, init and padding do.
+
+    The name of a config group's option stands for the keys that it brings.
     """
     names = [configs.cell(config) for config in cells]
-    labels: list[str | None] = []
-    for config, name in zip(cells, names, strict=True):
-        alike = [other for other, each in zip(cells, names, strict=True) if each == name]
-        if len(alike) == 1:
-            labels.append(None)
-            continue
-        flat = [flatten(configs.to_plain(other)) for other in alike]
-        own = flatten(configs.to_plain(config))
-        differing = [key for key in own if len({str(each.get(key)) for each in flat}) > 1]
-        if "dataset.name" in differing:  # which brings much else with it
-            differing = ["dataset.name", *_asked_for(differing, config, alike)]
-        words = [
-            own[key] if key == "dataset.name" else f"{key}={_as_written(own[key])}"
-            for key in differing
-        ]
-        labels.append("-".join([name, *words]).replace("/", "_").replace("\\", "_"))
-    return labels
+    flats = [flatten(configs.to_plain(config)) for config in cells]
+    found = []
+    for own, name in zip(flats, names, strict=True):
+        alike = [flat for flat, each in zip(flats, names, strict=True) if each == name]
+        differing = _differing(own, alike)
+        options = [key for key in differing if key.endswith(".name") or key.startswith("parts.")]
+        if options:
+            same = [flat for flat in alike if all(flat.get(key) == own[key] for key in options)]
+            differing = [*options, *_differing(own, same)]
+        found.append(
+            {
+                key.removesuffix(".name").removeprefix("parts."): own[key]
+                for key in differing
+                if not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
+            }
+        )
+    return found
 
 
-def _asked_for(
-    differing: list[str], config: ExperimentConfig, alike: list[ExperimentConfig]
-) -> list[str]:
-    """Of the keys that differ over datasets, those that differ within this cell's own, too."""
-    same = [
-        flatten(configs.to_plain(other))
-        for other in alike
-        if other.dataset.name == config.dataset.name
+def _differing(own: dict[str, Any], alike: list[dict[str, Any]]) -> list[str]:
+    return [
+        key
+        for key, value in own.items()
+        if any(key not in each or str(each[key]) != str(value) for each in alike)
     ]
-    return [key for key in differing if len({str(each.get(key)) for each in same}) > 1]
 
 
 def _combinations(overrides: list[str]) -> list[list[str]]:
     """Every combination of overrides in Hydra's grammar: choices, ranges, globs."""
     try:
-        parsed = OverridesParser.create(config_loader=_groups()).parse_overrides(overrides)
+        parsed = _parsed(overrides)
+        _refuse_what_would_vanish(parsed)
         require_countable(parsed, "the grid")
         (combinations,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     except HydraException as error:
         raise explain(error) from error
     return combinations
+
+
+def _parsed(overrides: Sequence[str]) -> list[Override]:
+    return OverridesParser.create(config_loader=_groups()).parse_overrides(list(overrides))
+
+
+def _refuse_what_would_vanish(overrides: list[Override]) -> None:
+    """Refuse several values of a key where only one of them would be seen."""
+    keys = [each.key_or_group for each in overrides]
+    for each in overrides:
+        key = each.key_or_group
+        if not each.is_sweep_override():
+            continue
+        if keys.count(key) > 1:
+            raise UserError(f"{each.input_line}: {key} is given more than once. Give it once.")
+        if key in circumstances() and key != "dataset.root":
+            raise UserError(
+                f"{each.input_line}: {key} decides nothing about a run's numbers, so that its "
+                "values would make one run again and again. Give it one value."
+            )
 
 
 def _groups() -> Any:
@@ -210,19 +365,11 @@ def _groups() -> Any:
     return ready.config_loader() if ready.is_initialized() else None
 
 
-def _identity_but_seed(config: ExperimentConfig) -> tuple[tuple[str, Any], ...]:
+def _identity_but_seed(config: ExperimentConfig) -> tuple[tuple[str, str | None], ...]:
     plain = configs.identity(configs.to_plain(config))
-    return tuple((key, str(value)) for key, value in plain.items() if key != "seed")
+    own = ((key, str(value)) for key, value in plain.items() if key != "seed")
+    return ("dataset.root", config.dataset.root), *own  # other data, where they lie elsewhere
 
 
 def _key(override: str) -> str:
     return override.split("=", maxsplit=1)[0].lstrip("+~")
-
-
-def _as_written(value: Any) -> str:
-    return "null" if value is None else str(value)
-
-
-def _quoted(value: str) -> str:
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"

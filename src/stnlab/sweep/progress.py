@@ -9,11 +9,21 @@ from types import TracebackType
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from stnlab.evaluation import headline
-from stnlab.sweep.ledger import Standing, Status, look, seconds_left, share_done
+from stnlab.sweep.ledger import (
+    Left,
+    Phase,
+    Standing,
+    Status,
+    left_of_each,
+    look,
+    phase,
+    seconds_left,
+    share_done,
+)
 
 _TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
 _ENDED = (Status.done, Status.failed)
@@ -29,17 +39,19 @@ class SweepProgress:
         self._console = console
         self._num_workers = num_workers
         self._standings = standings
+        self._failed_before = {
+            index for index, each in enumerate(standings) if each.status is Status.failed
+        }
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._live: Live | None = None
         self._bar = Progress(
-            TextColumn("all runs"),
+            TextColumn("{task.fields[ended]}"),
             BarColumn(bar_width=None),
-            MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
             console=console,
         )
-        self._task = self._bar.add_task("all", total=len(standings), left="")
+        self._task = self._bar.add_task("all", total=len(standings), ended="", left="")
 
     def __enter__(self) -> "SweepProgress":
         if self._console.is_terminal:
@@ -73,6 +85,8 @@ class SweepProgress:
             if before.status is Status.done:
                 continue
             now = self._standings[index] = look(before.run)
+            if now.status is not Status.failed:
+                self._failed_before.discard(index)
             if now.status is not before.status:
                 self._tell(now)
         if self._live is not None:
@@ -85,43 +99,81 @@ class SweepProgress:
             return  # the table shows it
         if status not in (Status.running, *_ENDED):
             return
-        ended = sum(each.status in _ENDED for each in self._standings)
-        line = f"[{ended}/{len(self._standings)}] {status.value} {now.run}{_result(now)}"
+        line = (
+            f"[{self._num_ended()}/{len(self._standings)}] {status.value} {now.run}{_result(now)}"
+        )
         left = self._left()
-        if status in _ENDED and left:
+        if status in _ENDED and left and self._live is None:  # else the table shows it
             line += f"; {left}"
-        self._console.print(line, soft_wrap=True, markup=False)
+        self._console.print(line, soft_wrap=self._live is None, markup=False)
 
     def _left(self) -> str:
         """The estimate of the time left, in words."""
-        standings = self._standings
-        num_running = sum(each.status is Status.running for each in standings)
-        seconds = seconds_left(standings, max(self._num_workers, num_running, 1))
-        return "" if seconds is None else f"about {clock(seconds)} left"
+        num_running = sum(each.status is Status.running for each in self._standings)
+        open_or_done = [
+            each
+            for index, each in enumerate(self._standings)
+            if each.status is Status.done or not self._has_ended(index)
+        ]
+        left = seconds_left(open_or_done, max(self._num_workers, num_running, 1))
+        if left is None or self._num_ended() == len(self._standings):
+            return ""
+        return f"{say_left(left)} left"
+
+    def _has_ended(self, index: int) -> bool:
+        """Whether a run is done, or has failed in this sweep: an earlier failure is tried again."""
+        status = self._standings[index].status
+        return status is Status.done or (
+            status is Status.failed and index not in self._failed_before
+        )
+
+    def _num_ended(self) -> int:
+        return sum(map(self._has_ended, range(len(self._standings))))
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)
         for column in ("study", "cell"):
             table.add_column(column)
-        for column in ("seed", "epoch", "validation", "time left"):
+        table.add_column("seed", justify="right")
+        table.add_column("state")
+        for column in ("validation", "time left"):
             table.add_column(column, justify="right")
         standings = self._standings
-        for each in standings:
+        for each, left in zip(standings, left_of_each(standings), strict=True):
             if each.status is Status.running:
                 config = each.run.config
-                own = seconds_left([each], 1)
                 table.add_row(
                     each.run.folder.path.parent.parent.name,
                     each.run.cell,
                     str(config.seed),
-                    f"{len(each.history)}/{config.trainer.max_epochs}",
+                    _state(each),
                     _validation(each),
-                    "" if own is None else clock(own),
+                    "" if left is None else clock(max(left.seconds, 1)),
                 )
+        num_ended = self._num_ended()
+        num_failed = num_ended - sum(each.status is Status.done for each in standings)
+        failed = f", {num_failed} failed" if num_failed else ""
         self._bar.update(
-            self._task, completed=sum(share_done(each) for each in standings), left=self._left()
+            self._task,
+            completed=sum(
+                1.0 if self._has_ended(index) else share_done(each)
+                for index, each in enumerate(standings)
+            ),
+            ended=f"{num_ended} of {len(standings)} ended{failed}",
+            left=self._left(),
         )
+        if not table.row_count and num_ended < len(standings):
+            return Group("workers are starting …", self._bar)
         return Group(table, self._bar)
+
+
+def _state(standing: Standing) -> str:
+    """What a running run does, and in which of its epochs."""
+    doing = phase(standing)
+    if doing is not Phase.training:
+        return doing.value if doing else ""
+    epochs = standing.run.config.trainer.max_epochs
+    return f"{doing.value} {len(standing.history) + 1}/{epochs}"
 
 
 def _validation(standing: Standing) -> str:
@@ -137,6 +189,12 @@ def _result(standing: Standing) -> str:
     if standing.message:
         return f": {standing.message.splitlines()[-1]}"
     return ""
+
+
+def say_left(left: Left) -> str:
+    """The time left in words; never that there is none, as long as something is left."""
+    seconds = max(round(left.seconds), 1)
+    return f"{'about' if left.is_whole else 'more than'} {clock(seconds)}"
 
 
 def clock(seconds: float) -> str:

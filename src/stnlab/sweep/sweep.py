@@ -1,6 +1,7 @@
 """A sweep: plans, asks the ledger, hands what is left to a launcher, and reports."""
 
 import json
+import shlex
 import sys
 import time
 from collections import Counter
@@ -14,10 +15,12 @@ from rich.table import Table
 from stnlab.config import SweepConfig
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked, unwritable, write_atomically
+from stnlab.folder import ReadOnlyError
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
-from stnlab.sweep.plan import PlannedRun, StudyPlan, plan
-from stnlab.sweep.progress import SweepProgress, clock
+from stnlab.sweep.outcome import print_table
+from stnlab.sweep.plan import PlannedRun, StudyPlan, plan, studies
+from stnlab.sweep.progress import SweepProgress, say_left
 
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
 _MAX_ATTEMPTS = 3
@@ -48,7 +51,8 @@ class Sweep:
         self.console = Console(highlight=False)
         if not self.console.is_terminal:
             self.console.width = _PIPE_WIDTH
-        self.plans = plan(config, overrides)
+        self.studies = studies(config, overrides)
+        self.plans = plan(config, overrides, self.studies)
         forget_data()
         self.standings = [look(run) for each in self.plans for run in each.runs]
 
@@ -65,14 +69,24 @@ class Sweep:
             return
         if not self.config.overwrite:
             _refuse_other_configs(standings)
-        changed = _write_records(self.plans)
         num_done = sum(each.status is Status.done for each in standings)
+        is_read_only = False
+        try:
+            changed = _write_records(self.plans)
+        except ReadOnlyError:  # as another user's, which is complete all the same
+            if num_done < len(standings):
+                raise
+            is_read_only, changed = True, False
         if num_done:
             console.print(f"{num_done} of {len(standings)} runs are complete")
         if num_done < len(standings):
             changed = True
             with SweepProgress(console, standings, self.num_workers):
                 self._run()
+        if is_read_only:
+            for each in self.plans:
+                print_table(console, each.path)
+            return
         self._report(changed)
         _tell_failures(standings)
 
@@ -124,27 +138,23 @@ class Sweep:
 
     def _report(self, changed: bool) -> None:
         """Write each study's summary and report, and one over several."""
-        from stnlab.report import write_report
+        from stnlab.report import is_current, write_report
 
-        study = self.config.study
         places = [([each.path], each.path) for each in self.plans]
-        if study is not None and study.parts:
-            folders = [each.path for each in self.plans]
-            places.append(
-                (folders, Path(self.config.output_dir) / (self.config.name or study.name))
-            )
+        for study, parts in self.studies:
+            if study.parts:
+                names = {part.name for part in parts}
+                own = [each.path for each in self.plans if each.study and each.study.name in names]
+                name = self.config.name or study.name
+                if self.config.name and len(self.studies) > 1:
+                    name = f"{name}-{study.name}"
+                places.append((own, Path(self.config.output_dir) / name))
         for folders, out in places:
-            if changed or _is_older(out / "report.html", self.standings):
+            if changed or not is_current(folders, out):
                 write_report(folders, out)
+            if out in [each.path for each in self.plans]:
+                print_table(self.console, out)
             self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
-
-
-def _is_older(report: Path, standings: Sequence[Standing]) -> bool:
-    """Whether a run has ended since, as where a sweep was killed before it could report."""
-    if not report.exists():
-        return True
-    done = [each.run.folder.metrics for each in standings if each.status is Status.done]
-    return any(path.stat().st_mtime > report.stat().st_mtime for path in done)
 
 
 def _has_begun(run: PlannedRun) -> bool:
@@ -175,7 +185,7 @@ def _refuse_other_configs(standings: list[Standing]) -> None:
 
 def _write_records(plans: list[StudyPlan]) -> bool:
     """Note in each folder what it should hold; returns whether that is new."""
-    command = " ".join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
     changed = False
     for each in plans:
         path = each.path / "sweep.json"
@@ -186,7 +196,7 @@ def _write_records(plans: list[StudyPlan]) -> bool:
                     continue
                 write_atomically(path, text)
         except OSError as error:
-            raise unwritable(path, error) from error
+            raise ReadOnlyError(str(unwritable(path, error))) from error
         changed = True
     return changed
 
@@ -222,9 +232,12 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
     for each in standings:
         if each.message:
             console.print(f"{each.run}: {each.message.splitlines()[-1]}", markup=False)
-    left = seconds_left(standings, num_workers)
-    estimate = "no run is done yet to learn from" if left is None else f"about {clock(left)}"
     num_done = sum(each.status is Status.done for each in standings)
+    if num_done == len(standings):
+        console.print(f"all {num_done} runs are done")
+        return
+    left = seconds_left(standings, num_workers)
+    estimate = "no run is done yet to learn from" if left is None else say_left(left)
     console.print(
         f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: {estimate}"
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from stnlab.parts import TimeWarp, add_warp
 
@@ -18,8 +18,8 @@ class TimeAffineWarp(TimeWarp):
     Convention: :mod:`stnlab.geometry.time`. Source: SEED section 5.2.2.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ("theta22", "theta23")
-    identity: ClassVar[tuple[float, ...]] = (1.0, 0.0)
+    parameter_names = ("theta22", "theta23")
+    identity = (1.0, 0.0)
 
     name: str = "time-affine"
 

@@ -18,7 +18,9 @@ value as it is, a categorical one's place among its categories.
 """
 
 import functools
+import gzip
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -30,6 +32,7 @@ from stnlab.errors import UserError, did_you_mean
 
 HourlyValues = NDArray[np.float32]
 
+_MAX_BYTES = 100_000_000  # of a packed file; the largest of the benchmark have some 1 MB
 _EPS = 1e-6  # the benchmark's, in hours
 _MAX = float(np.finfo(np.float32).max)
 _NUM_FIELDS = 1 + NUM_VARIABLES
@@ -72,16 +75,32 @@ def _hours_of(path: Path, content: bytes) -> HourlyValues:
 
 
 def content_of(path: Path) -> bytes:
-    """A file's bytes.
+    """A file's bytes; unpacked where it, or what stands in its place, is packed with gzip.
 
     Raises:
         UserError: when it cannot be read.
     """
     try:
+        if path.suffix == ".gz":
+            return _unpacked(path)
         with path.open("rb", buffering=0) as file:
             return file.read()
-    except OSError as error:
+    except FileNotFoundError as error:
+        packed = path.with_name(f"{path.name}.gz")
+        if path.suffix != ".gz" and packed.is_file():
+            return content_of(packed)
         raise UserError(f"{path} cannot be read: {error.strerror}. {REMEDY}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path} cannot be read: {reason}. {REMEDY}") from error
+
+
+def _unpacked(path: Path) -> bytes:
+    with gzip.open(path) as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise UserError(f"{path} unpacks to more than {_MAX_BYTES:,} bytes. {REMEDY}")
+    return content
 
 
 # -- Field by field ------------------------------------------------------------------------------
@@ -94,14 +113,14 @@ def hours_of_one(path: Path, content: bytes) -> HourlyValues:
         UserError: naming file, line, column, what was found and what to do.
     """
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content.count(b"\n", 0, error.start)
         raise UserError(
             f"{path}, line {before + 1}: the byte 0x{content[error.start]:02x} is not UTF-8 text. "
             f"{REMEDY}"
         ) from error
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n").split("\n")
     header = _checked_header(path, lines[0])
     if len(lines) == 1:
         raise UserError(f"{path} has a header and no rows: nothing was measured. {REMEDY}")

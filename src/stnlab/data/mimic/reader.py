@@ -46,7 +46,8 @@ __all__ = [
 SPLITS = ("train", "val", "test")
 _FOLDERS = {"train": "train", "val": "train", "test": "test"}
 _LIST_HEADER = "stay,y_true"
-_STAY = re.compile(r"(\d+)_episode\d+_timeseries\.csv")
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # as pandas writes them where one was missing
+_STAY = re.compile(r"(\d+)_episode\d+_timeseries\.csv(\.gz)?")
 _SPLIT_COMMAND = "python -m mimic3models.split_train_val data/in-hospital-mortality"
 
 _HOW_TO_GET_IT = f"""\
@@ -167,11 +168,18 @@ def _hours(root: Path, split: str, stays: list[str]) -> tuple[HourlyValues, str]
 
 
 def _list_path(root: Path, split: str) -> Path:
-    return root / f"{split}_listfile.csv"
+    path = root / f"{split}_listfile.csv"
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.is_file() and not path.exists() else path
 
 
 def _require_folder(root: Path) -> None:
     if not root.is_dir():
+        if root.name.endswith((".tar.gz", ".tgz", ".tar", ".zip")) and root.exists():
+            raise UserError(
+                f"dataset.root: {root} is still packed. Unpack it, and set dataset.root to the "
+                "folder with train_listfile.csv in it."
+            )
         found = "is a file, not a folder" if root.exists() else "does not exist"
         raise UserError(f"dataset.root: {root} {found}. {_HOW_TO_GET_IT}")
     if any(_list_path(root, split).is_file() for split in SPLITS):
@@ -202,7 +210,7 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
         )
     remedy = f"Write it again with {_SPLIT_COMMAND}, or correct the line."
     try:
-        lines = content_of(path).decode("utf-8").splitlines()
+        lines = content_of(path).decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error.reason}. {remedy}") from error
     if not lines:
@@ -220,7 +228,7 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
         stay, comma, label = line.partition(",")
         if not comma or not stay or "," in label:
             raise UserError(f"{where}: {line!r} is not a stay and its label. {remedy}")
-        if label.strip() not in ("0", "1"):
+        if label.strip() not in _LABELS:
             raise UserError(
                 f"{where}, column 'y_true': {label.strip()!r} is neither 0 (left the hospital "
                 f"alive) nor 1 (died there). {remedy}"
@@ -236,7 +244,7 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
                 f"{where}, column 'stay': {stay} is listed twice, first in line {first}. Take one "
                 "of the two lines out."
             )
-        labels[stay] = int(label)
+        labels[stay] = _LABELS[label.strip()]
     return labels
 
 
@@ -275,7 +283,7 @@ def _require_files(root: Path, split: str, stays: Sequence[str]) -> None:
             f"dataset.root: {root} lacks the folder {_FOLDERS[split]}/. {_HOW_TO_GET_IT}"
         )
     present = set(os.listdir(folder))  # noqa: PTH208  one call for thousands of names
-    missing = [stay for stay in stays if stay not in present]
+    missing = [stay for stay in stays if not {stay, f"{stay}.gz"} & present]
     if missing:
         raise UserError(
             f"{_list_path(root, split)} names {missing[0]}, which is not in {folder} "

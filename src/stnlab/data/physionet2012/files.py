@@ -40,7 +40,9 @@ MAX_TOTAL_BYTES = 128_000_000  # of an archive, packed or not; set b unpacks to 
 MAX_MEMBERS = 20_000  # of an archive; a set has 4,001
 _MAX_FOLDERS = 2  # around a record in an archive
 
-_RECORD = re.compile(r"(\d+)\.txt", re.ASCII)
+_RECORD = re.compile(r"(\d+)\.txt(\.gz)?", re.ASCII)
+_ARCHIVES = (".tar.gz", ".tgz", ".tar")  # what is in them is seen from their content
+_GZIP = b"\x1f\x8b"
 _TIMEOUT = 60  # seconds without a byte
 
 HOW_TO_GET_IT = f"""\
@@ -92,8 +94,8 @@ class Source:
         """
         if self.is_archive:
             return _read_archive(self.path, self.remedy)
-        stays = sorted(_stays_in(self.path))
-        return {stay: _content_of(self.path / f"{stay}.txt", MAX_FILE_BYTES) for stay in stays}
+        stays = sorted({*_stays_in(self.path)})
+        return {stay: _content_of(_record(self.path, stay), MAX_FILE_BYTES) for stay in stays}
 
 
 def find(root: Path, letter: str, *, download: bool) -> tuple[Source, bytes]:
@@ -130,13 +132,20 @@ def _find_records(root: Path, letter: str) -> Source | None:
     for folder in (root / name, root / name / name):
         if folder.is_dir() and any(_stays_in(folder)):
             return Source(folder, letter, is_archive=False)
-    archive = root / f"{name}.tar.gz"
-    return Source(archive, letter, is_archive=True) if archive.is_file() else None
+    archives = [root / f"{name}{suffix}" for suffix in _ARCHIVES]
+    return next(
+        (Source(each, letter, is_archive=True) for each in archives if each.is_file()), None
+    )
 
 
 def _stays_in(folder: Path) -> Iterator[str]:
     """Numbers of the records in a folder; other files there are left alone."""
     return (found[1] for path in folder.iterdir() if (found := _RECORD.fullmatch(path.name)))
+
+
+def _record(folder: Path, stay: str) -> Path:
+    plain = folder / f"{stay}.txt"
+    return plain if plain.exists() else folder / f"{stay}.txt.gz"
 
 
 def _require_right_height(root: Path, letter: str) -> None:
@@ -171,6 +180,8 @@ def _raise_missing(root: Path, letter: str, no_records: bool, no_outcomes: bool)
             f"dataset.root: {root} has neither {archive} (or a folder set-{letter} of records) nor "
             f"{outcomes}. {HOW_TO_GET_IT}"
         )
+    if no_outcomes and (root / f"{outcomes}.gz").is_file():
+        raise UserError(f"dataset.root: {root / outcomes}.gz is still packed; unpack it in {root}.")
     if no_outcomes:
         raise UserError(
             f"dataset.root: {root} has the records of set {letter}, but not {outcomes}, which says "
@@ -223,12 +234,18 @@ def _require_size(path: Path, limit: int) -> None:
 def _content_of(path: Path, limit: int) -> bytes:
     try:
         _require_size(path, limit)
-        return path.read_bytes()
-    except OSError as error:
+        if path.suffixes[-2:] != [".txt", ".gz"]:
+            return path.read_bytes()
+        with gzip.open(path) as unpacked:
+            content = unpacked.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(
-            f"{path} cannot be read: {error.strerror}. Correct its permissions, or get it again "
-            f"from {URL}."
+            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct its "
+            f"permissions, or get it again from {URL}."
         ) from error
+    if len(content) > limit:
+        raise UserError(f"{path} unpacks to more than {limit:,} bytes. Get it again from {URL}.")
+    return content
 
 
 class _Readable(Protocol):
@@ -249,10 +266,17 @@ class _Bounded:
         return data
 
 
+def _opened(path: Path) -> "gzip.GzipFile | IO[bytes]":
+    """An archive, packed or not: a browser may have unpacked it, and left it its name."""
+    with path.open("rb") as file:
+        is_packed = file.read(len(_GZIP)) == _GZIP
+    return gzip.open(path) if is_packed else path.open("rb")
+
+
 def _read_archive(path: Path, remedy: str) -> dict[str, bytes]:
     too_large = f"{path} unpacks to more than {MAX_TOTAL_BYTES:,} bytes; a set has 31 MB. {remedy}"
     try:
-        with gzip.open(path) as unpacked:
+        with _opened(path) as unpacked:
             stream = _Bounded(unpacked, too_large)
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
                 contents = _read_members(path, archive, remedy)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from stnlab.data.physionet2012.variables import CODES, DESCRIPTORS, NUM_HOURS, RANGES, VARIABLES
 from stnlab.errors import UserError, did_you_mean
 
+_LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}
 _HEADER = ("Time", "Parameter", "Value")
 _OUTCOMES_HEADER = ("RecordID", "SAPS-I", "SOFA", "Length_of_stay", "Survival", "In-hospital_death")
 _MINUTES = {f"{at // 60:02d}:{at % 60:02d}": at for at in range(60 * NUM_HOURS + 1)}
@@ -97,7 +98,7 @@ def outcomes(where: str, content: bytes, remedy: str) -> dict[str, int]:
         stay, label = fields[0], fields[-1]
         if not (stay.isascii() and stay.isdecimal()):
             raise UserError(f"{at}, column 'RecordID': {stay!r} is not a record's number. {remedy}")
-        if label not in ("0", "1"):
+        if label not in _LABELS:
             raise UserError(
                 f"{at}, column 'In-hospital_death': {label!r} is neither 0 (left the hospital "
                 f"alive) nor 1 (died there). {remedy}"
@@ -108,7 +109,7 @@ def outcomes(where: str, content: bytes, remedy: str) -> dict[str, int]:
                 f"{at}, column 'RecordID': {stay} is listed twice, first in line {first}. Take one "
                 "of the two lines out."
             )
-        labels[stay] = int(label)
+        labels[stay] = _LABELS[label]
     if not labels:
         raise UserError(f"{where} lists no stay. {remedy}")
     return labels
@@ -119,7 +120,7 @@ def _lines(where: str, content: bytes, header: tuple[str, ...], remedy: str) -> 
     if not content.strip():
         raise UserError(f"{where} is empty. {remedy}")
     try:
-        text = content.decode("utf-8")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise UserError(
@@ -132,6 +133,9 @@ def _lines(where: str, content: bytes, header: tuple[str, ...], remedy: str) -> 
             f"{where}, line 1: the header is {_shortened(lines[0])}, not {','.join(header)!r}. "
             f"{remedy}"
         )
+    while len(lines) > 2 and not lines[-1] and not lines[-2].strip():  # blank lines at the end
+        lines.pop()
+        lines[-1] = ""
     if lines[-1]:  # its number may have lost digits
         raise UserError(
             f"{where}, line {len(lines)}: {_shortened(lines[-1])} ends without a line break; the "

@@ -1,0 +1,1 @@
+"""A user's own series: NumPy archives, UCR's .ts, tables in long form."""

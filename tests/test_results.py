@@ -1,0 +1,79 @@
+"""What the README says of the results is what stands in ``results/``."""
+
+import csv
+import re
+
+import pytest
+
+from stnlab.config import PROJECT_DIR
+from stnlab.report import results
+
+README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+RESULTS = PROJECT_DIR / "results"
+SECTIONS = {
+    match[1]: match[2]
+    for match in re.finditer(r"^#{2,3} (.+?)\n(.*?)(?=^#{2,3} |\Z)", README, re.M | re.S)
+}
+
+
+def summary(name):
+    """(cell, metric) to its row."""
+    with (RESULTS / name / "summary.csv").open(encoding="utf-8", newline="") as file:
+        return {(row["cell"], row["metric"]): row for row in csv.DictReader(file)}
+
+
+def spread(row, scale=100):
+    return f"{scale * float(row['mean']):.2f} ± {scale * float(row['std']):.2f}"
+
+
+def line_of(section, text):
+    found = [line for line in SECTIONS[section].splitlines() if text in line]
+    assert found, f"README, {section}: {text} is nowhere"
+    return found[0]
+
+
+@pytest.mark.parametrize("study", ["rot90", "RTS", "two-channel", "same-image"])
+def test_the_table_of_image_results(study):
+    for (cell, metric), row in summary(study).items():
+        if metric != "test.clean.accuracy":
+            continue
+        line = line_of("Results", f"| {spread(row)} |")
+        assert row["verdict"].startswith(line.split("|")[5].strip()), cell
+        if int(row["collapsed"]):
+            assert (
+                f"{row['collapsed']} of 5; {100 * float(row['mean_without_collapsed']):.2f}" in line
+            )
+
+
+@pytest.mark.parametrize(
+    "cell", ["time-in-range", "logistic", "ts-stn-identity-border", "lstm", "cnn"]
+)
+def test_both_sets_of_physionet_2012(cell):
+    b, c = summary("physionet2012"), summary("physionet2012-c")
+    both = [
+        spread(found[cell, metric])
+        for found in (b, c)
+        for metric in ("best.test.auroc", "test.auroc")
+    ]
+    line_of("PhysioNet 2012", f"| {' | '.join(both)} |")
+    events = [spread(c[cell, f"{epoch}test.challenge2012.event1"]) for epoch in ("best.", "")]
+    line_of("PhysioNet 2012", f"| {' | '.join(events)} |")
+
+
+def test_the_runs_on_both_sets_are_of_the_same_networks():
+    """Set c was tested later: what was trained and which epoch was chosen are set b's."""
+    b, c = (results.read_study(RESULTS / name) for name in ("physionet2012", "physionet2012-c"))
+    for cell in b.cells:
+        for one, other in zip(cell.runs, c.cell(cell.name).runs, strict=True):
+            epochs = [
+                [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+                for history in (one.history, other.history)
+            ]
+            assert len(epochs[0]) > 0
+            assert epochs[0] == epochs[1]
+            assert one.metrics["best"]["epoch"] == other.metrics["best"]["epoch"]
+            assert one.metrics["data"]["n"] == other.metrics["data"]["n"]
+            thresholds = [
+                each.metrics["test"]["challenge2012"]["threshold"] for each in (one, other)
+            ]
+            assert thresholds[0] == thresholds[1]

@@ -19,6 +19,7 @@ import stnlab
 from stnlab import predict
 from stnlab.config import compose
 from stnlab.data import mnist
+from stnlab.data.image_batches import normalise
 from stnlab.data.inputs import read_table, standardised
 from stnlab.data.physionet2012 import reader
 from stnlab.errors import UserError
@@ -437,3 +438,45 @@ def test_importing_the_package_is_cheap():
         assert getattr(stnlab, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'lod'"):
         stnlab.lod  # noqa: B018
+
+
+def own(tmp_path, *overrides):
+    """A run on data of one's own, in two steps."""
+    short = ["trainer.max_epochs=1", "trainer.limit_train_batches=2", "trainer.accelerator=cpu"]
+    config = compose([*short, f"output_dir={tmp_path / 'outputs'}", *overrides])
+    return train(config, Console(quiet=True)).path, config.dataset.load()
+
+
+def test_pictures_of_ones_own_are_prepared_as_in_the_run(tmp_path):
+    rng = np.random.default_rng(0)
+    for part, name, place in [
+        (p, c, n) for p in ("train", "test") for c in "ab" for n in range(12)
+    ]:
+        path = tmp_path / "pictures" / part / name / f"{place}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (36, 48, 3), np.uint8)).save(path)
+    root = f"dataset.root={tmp_path / 'pictures'}"
+    path, parts = own(tmp_path, "dataset=images", root, "dataset.size=[28,28]", "model=cnn")
+    (tmp_path / "pictures").rename(tmp_path / "moved")
+    trained = stnlab.load(path)
+    assert trained.classes == ("a", "b")
+    files = [tmp_path / "moved" / "test" / name for name in parts.test_names]
+    mean, std = trained.mean_and_std
+    pixels = parts.test.images[parts.test.members[:, 0]].float()
+    assert torch.equal(trained.prepare(files), normalise(pixels, mean, std))
+
+
+def test_series_of_ones_own_are_prepared_as_in_the_run(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(60, 2, 30)).astype(np.float32), np.arange(60) % 3
+    x[5:9, 1, 20:] = np.nan
+    (tmp_path / "series").mkdir()
+    np.savez(tmp_path / "series" / "all.npz", x=x, y=y)
+    path, parts = own(
+        tmp_path, "dataset=series", f"dataset.root={tmp_path / 'series'}", "model=ts-stn"
+    )
+    (tmp_path / "series").rename(tmp_path / "moved")
+    trained = stnlab.load(path)
+    assert trained.classes == ("0", "1", "2")
+    test = parts.test
+    assert torch.equal(trained.prepare(x[[int(name) for name in test.names]]), test.x)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from stnlab import extensions
+from stnlab.checkpoints import load_checkpoint
 from stnlab.config.kept import from_plain
 from stnlab.data.image_batches import normalise
 from stnlab.data.inputs import Fit, Floats, Invert, pixels_of, series_of
@@ -19,7 +20,6 @@ from stnlab.files import read_yaml
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network, build_network
 from stnlab.parts import ImageDataset, SeriesDataset
-from stnlab.run.recorder import load_checkpoint
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification, Prediction
 

@@ -42,6 +42,37 @@ class Predictions(NamedTuple):
         )
 
 
+class Prediction(NamedTuple):
+    """What a network says of N inputs.
+
+    ``labels`` (N,), the classes' places; ``probabilities`` (N, classes). ``theta``
+    (N, V, parameters) is None without a transformer; ``views`` (N, V, C, ...) are what the
+    classifier has read: the warped inputs, normalised or standardised as they are.
+    """
+
+    labels: Tensor
+    probabilities: Tensor
+    theta: Tensor | None
+    views: Tensor
+
+    @staticmethod
+    def of(network: Network, inputs: Tensor) -> "Prediction":
+        """What a network says of inputs (N, C, ...)."""
+        views, theta = network.look(inputs)
+        probabilities = network.classifier(views).softmax(dim=1)
+        return Prediction(probabilities.argmax(dim=1), probabilities, theta, views)
+
+    def cpu(self) -> "Prediction":
+        """The same, on the CPU."""
+        return Prediction(*(None if each is None else each.cpu() for each in self))  # type: ignore[arg-type]
+
+    @staticmethod
+    def join(parts: "list[Prediction]") -> "Prediction":
+        """Those of all batches as one."""
+        joined = [None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True)]
+        return Prediction(*joined)  # type: ignore[arg-type]
+
+
 class Classification(pl.LightningModule):
     """Trains a network for the task that its dataset's spec names.
 
@@ -88,11 +119,21 @@ class Classification(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs (N, C, ...) to logits (N, classes)."""
+        logits: Tensor = self.network(inputs)
+        return logits
+
     def transfer_batch_to_device(
-        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
-    ) -> Batch | list[Batch]:
-        """Batches are made on the run's device: there is nothing to move."""
-        return batch
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """A run's batches are made on its device: only another loader's are moved."""
+        first = batch
+        while isinstance(first, list | tuple):
+            first = first[0]
+        if first.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer_config.build(self._parameter_groups())
@@ -128,20 +169,24 @@ class Classification(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
         torch.manual_seed(derived_seed(Stream.dropout, self.seed, self.current_epoch))
-        loader = self.trainer.train_dataloader
-        assert isinstance(loader, Chunks)
-        loader.batches.epoch = self.current_epoch
-        self._steps_an_epoch = len(loader.batches)
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(loader, Chunks):
+            loader.batches.epoch = self.current_epoch
+            loader = loader.batches
+        self._steps_an_epoch = len(loader)
         self.epoch_scores = {}
         self._losses = []
         self._collected = {}
 
-    def training_step(self, chunk: list[Batch], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, chunk: list[Batch] | Batch, batch_idx: int) -> dict[str, Tensor]:
         """An optimizer step for each batch of the chunk; returns the last one's loss.
 
-        Whether the losses are numbers is asked once they are all computed, so that no step waits
-        for the one before. Until then nothing but the weights has seen them.
+        A loader of another make gives one batch at a time. Whether the losses are numbers is asked
+        once they are all computed, so that no step waits for the one before. Until then nothing but
+        the weights has seen them.
         """
+        if isinstance(chunk[0], Tensor):
+            chunk = [(chunk[0], chunk[1])]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         losses: list[Tensor] = []
@@ -207,6 +252,12 @@ class Classification(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         parts = sorted(self._collected)
         self.test_predictions = [self._taken_finite(part, "test") for part in parts]
+
+    def predict_step(
+        self, batch: Batch | Tensor, batch_idx: int, dataloader_idx: int = 0
+    ) -> Prediction:
+        """Of inputs, with their targets or without."""
+        return Prediction.of(self.network, batch if isinstance(batch, Tensor) else batch[0])
 
     def _predict(self, batch: Batch) -> Predictions:
         inputs, targets = batch

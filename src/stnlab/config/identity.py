@@ -92,7 +92,8 @@ def with_defaults(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]
         now: of a run that it is compared with; its parts say which keys there are.
     """
     kinds = now.get("parts", {})
-    added = {key: value for key, value in flatten(now).items() if key not in flatten(before)}
+    there = flatten(before)
+    added = {key: value for key, value in flatten(now).items() if key not in there}
     completed = dict(before)
     for key, value in added.items():
         group, _, rest = key.partition(".")

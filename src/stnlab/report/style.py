@@ -1,6 +1,7 @@
 """How all figures look."""
 
 import io
+import warnings
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -35,6 +36,9 @@ def save(figure: Figure, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=_DPI)
+    with warnings.catch_warnings():
+        # A class may be named in a script that matplotlib's font lacks; tables have it in full.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(drawn, dpi=_DPI)
     # A third of the bytes, and no difference to see: figures have few colours.
     Image.open(drawn).convert("RGB").quantize(256).save(path, "PNG", optimize=True)

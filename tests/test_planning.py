@@ -27,7 +27,7 @@ SETTINGS = {
     "optimizer.lr": ["0.01", "1", "1e-3", "-1", "null", "fast", "${dataset.val_size}", "???"],
     "optimizer.momentum": ["0.9", "true"],
     "optimizer.rl": ["0.1"],
-    "model.classifier.channels": ["[4,8]", "[4]", "4", "[4,x]", "[{a: 1}]"],
+    "model.classifier.channels": ["[4,8]", "[4]", "4", "[4,x]"],
     "model.classifier.dropout": ["0.1", "1", "${optimizer.lr}", "${nowhere}"],
     "model.localization.hidden": ["16"],
     "model.localization.lr": ["0.001", "null", "'0.1'"],

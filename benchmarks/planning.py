@@ -93,7 +93,7 @@ def plans() -> dict[str, dict[str, float]]:
     found = {}
     for num_runs, grid in RUNS_OF.items():
         began = _used()
-        (*planned,) = plan(SweepConfig(output_dir="nowhere"), grid)
+        (*planned,) = plan(SweepConfig(), [*grid, "output_dir=nowhere"])
         took = _used() - began
         runs = [run for each in planned for run in each.runs]
         assert len(runs) == num_runs
@@ -119,7 +119,7 @@ def finished_runs(num_runs: int) -> dict[str, float]:
         "seconds": {"setup": 1.0, "train": 1.0, "test": 1.0},
     }
     with tempfile.TemporaryDirectory() as out:
-        planned = plan(SweepConfig(output_dir=out), RUNS_OF[num_runs])
+        planned = plan(SweepConfig(), [*RUNS_OF[num_runs], f"output_dir={out}"])
         runs = [run for each in planned for run in each.runs]
         for run in runs:
             folder = RunFolder(run.folder.path)

@@ -161,7 +161,7 @@ class Sweep:
 
 def _look_at(plans: Sequence[StudyPlan], tell: Tell) -> list[Standing]:
     runs = [run for each in plans for run in each.runs]
-    found = []
+    found: list[Standing] = []
     for run in runs:
         tell(f"looking for results … {len(found)} of {len(runs)} runs")
         found.append(look(run))

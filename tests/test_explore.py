@@ -168,6 +168,7 @@ def test_the_committed_page_computes_what_torch_computes_on_200_digits(tmp_path)
 PRESS = """<script>
 const errors = [];
 addEventListener("error", (event) => errors.push(event.message));
+window.requestAnimationFrame = (render) => setTimeout(render, 0);  // nothing is drawn here
 const after = () => new Promise((done) => setTimeout(done, 100));
 const press = (key, on = document.querySelector("#stage canvas")) => {
   on.focus();
@@ -178,6 +179,11 @@ const say = () => ({
   verdicts: [...document.querySelectorAll(".verdict")].map((each) => each.textContent),
   drawing: document.getElementById("draw").getAttribute("aria-pressed"),
 });
+const ink = () => {  // in what the CNN reads
+  const canvas = document.querySelector(".view.plain canvas");
+  const pixels = canvas.getContext("2d").getImageData(0, 0, 28, 28).data;
+  return pixels.reduce((sum, value, k) => sum + (k % 4 ? 0 : value), 0);
+};
 addEventListener("load", async () => {
   const told = {};
   await after();
@@ -188,16 +194,20 @@ addEventListener("load", async () => {
   await after();
   told.moved = say();
   press("b");
+  await after();
+  told.blank = ink();
   press(" ");
   for (let k = 0; k < 9; k++) press("ArrowDown");
   await after();
   told.drawn = say();
+  told.ink = ink();
+  told.viewport = innerWidth;
   told.wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   told.errors = errors;
   const pre = document.createElement("pre");
   pre.id = "told";
   pre.textContent = JSON.stringify(told);
-  document.body.append(pre);
+  parent.document.body.append(pre);
 });
 </script>"""
 
@@ -207,21 +217,26 @@ addEventListener("load", async () => {
 def test_it_is_played_with_by_keys_alone(tmp_path, width):
     runs = [untrained("dataset=rot90", f"model={model}") for model in ("stn", "cnn")]
     page = make_page([show(run) for run in runs]).html.replace("<!-- check -->", PRESS)
-    dom = dom_of(page, tmp_path, f"--window-size={width},900")
+    # A window has 500 pixels at least.
+    frame = f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>'
+    dom = dom_of(frame, tmp_path, "--window-size=1400,1000")
     told = json.loads(html.unescape(re.search(r'<pre id="told">(.*?)</pre>', dom, re.S)[1]))
     assert told["errors"] == []
+    assert told["viewport"] == width
     assert told["wide"] <= 0
     assert told["start"]["sliders"][0] == "60°"
     assert told["moved"]["sliders"] == ["−10°", "2 px", "−1 px", "× 1.05"]
     assert all(re.search("right$|wrong, it is 3$", said) for said in told["moved"]["verdicts"])
     assert told["drawn"]["drawing"] == "true"
-    assert all(re.search(r" %$", said) for said in told["drawn"]["verdicts"])
+    assert all(re.search(r" %\)$", said) for said in told["drawn"]["verdicts"])
+    assert told["blank"] == 0
+    assert told["ink"] > 10 * 255
 
 
 def test_it_needs_no_network_and_is_small():
     page = COMMITTED.read_text(encoding="utf-8")
     assert len(page.encode()) <= MAX_BYTES
-    assert not re.search(r"""(src|href)=["'](?!data:)|https?://|@import|fetch\\(""", page)
+    assert not re.search(r"""(src|href)=["'](?!data:)|https?://|@import|fetch\(""", page)
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ class Shown:
         mean, std = self.trained.mean_and_std
         return {
             "cell": cell(config),
+            "model": config.model.name,
             "dataset": config.dataset.name,
             "seed": config.seed,
             "num_epochs": config.trainer.max_epochs,

@@ -3,7 +3,7 @@ const [objectHeight, objectWidth] = spec.object_size;
 const haveChannels = spec.num_objects > 1 && objectWidth === spec.size[1] && objectHeight === spec.size[0];
 const objectChannels = haveChannels ? spec.channels / spec.num_objects : spec.channels;
 const side = Math.max(objectHeight, objectWidth);
-const margin = Math.ceil(side / 5);
+const margin = Math.ceil(0.3 * side);
 const STRAIGHT = { angle: 0, shift: [0, 0], scale: 1 };
 const SCALES = [0.4, 1.8];
 const VIEW_COLOURS = ["#58b4ff", "#d9a6ff"];
@@ -79,6 +79,7 @@ const stages = (haveChannels ? objects : [null]).map((_, k) => {
     "aria-label": haveChannels ? `Input ${k + 1}` : "Input", "aria-describedby": "keys",
   });
   const stage = { canvas, unit: 8, width, height, first: haveChannels ? k : 0 };
+  canvas.style.aspectRatio = `${width + 2 * margin} / ${height + 2 * margin}`;
   byId("stage").append(canvas);
   return stage;
 });
@@ -89,10 +90,10 @@ function fit() {
     const across = stage.width + 2 * margin, down = stage.height + 2 * margin;
     const wanted = stage.canvas.clientWidth || 320;
     const pixels = Math.round(wanted * (window.devicePixelRatio || 1));
+    if (pixels === stage.canvas.width) continue;
     stage.unit = pixels / across;
     stage.canvas.width = pixels;
     stage.canvas.height = Math.round(stage.unit * down);
-    stage.canvas.style.aspectRatio = `${across} / ${down}`;
   }
 }
 
@@ -106,6 +107,12 @@ function picture(data, height, width) {
   }
   context.putImageData(pixels, 0, 0);
   return canvas;
+}
+
+function copy(canvas) {
+  const made = element("canvas", { width: canvas.width, height: canvas.height });
+  made.getContext("2d").drawImage(canvas, 0, 0);
+  return made;
 }
 
 // Where an object's centre lies on its stage, in pixels.
@@ -375,6 +382,8 @@ for (const target of new Set(examples.map((example) => example.target))) {
   button.addEventListener("click", () => choose(target));
   byId("classes").append(button);
 }
+const labels = [...byId("classes").children].map((button) => button.textContent);
+byId("classes").classList.toggle("few", labels.length <= 10 && labels.every((label) => label.length < 3));
 objects.forEach((_, k) => {
   const button = element("button", { type: "button", "aria-pressed": k === 0 }, `Digit ${k + 1}`);
   button.addEventListener("click", () => activate(k));
@@ -436,10 +445,9 @@ const cards = runs.map((run, index) => {
   const title = [run.cell, ...(sameDataset ? [] : [run.dataset]), ...(runs.filter((other) => other.cell === run.cell && other.dataset === run.dataset).length > 1 ? [`seed ${run.seed}`] : [])].join(", ");
   const tests = Object.entries(run.accuracy).map(([part, accuracy]) => `${percent(accuracy)} of ${part}`);
   const about = [
-    transformer ? `transformer, ${run.warp} warp` : "no transformer",
+    transformer ? `${run.warp} warp` : "reads the input as it is",
     ...(tests.length ? [`right on ${tests.join(", ")} test images`] : []),
   ].join("; ");
-  const numViews = transformer ? transformer.per_channel ? spec.channels : null : 1;
   const views = element("figure", { className: transformer ? "view" : "view plain" });
   const bars = spec.classes.map((name) => {
     const fill = element("span", { className: "fill" }), share = element("span", { className: "share" });
@@ -449,16 +457,18 @@ const cards = runs.map((run, index) => {
   const verdict = element("p", { className: "verdict" }), body = element("tbody"), thetas = element("tbody");
   const card = element(
     "article", { className: "network" },
-    element("div", {}, element("h2", {}, title), element("p", { className: "about" }, about)),
+    element("div", {}, element("h2", {}, `${transformer ? "Transformer" : "No transformer"}: ${title}`), element("p", { className: "about" }, about)),
     verdict,
     element("div", { className: "row" }, views, element("ul", { className: "bars", "aria-label": `Probabilities, ${title}` }, ...bars.map(({ row }) => row))),
   );
+  const glance = element("span");
+  byId("glance").append(glance);
   if (run.epochs.length > 1) card.append(epochSlider(run, index));
   if (transformer) {
     card.append(
-      element("table", {}, element("caption", {}, "Turned (counter-clockwise), scaled, and off the centre"), element("thead", {}, element("tr", {}, ...["", "turn", "scale", "right", "down"].map((name) => element("th", { scope: "col" }, name || element("span", { className: "visually-hidden" }, "whose")))))
+      element("table", {}, element("caption", {}, "By you, by the warp and by both: turned counter-clockwise, scaled, and pixels off the centre"), element("thead", {}, element("tr", {}, ...["", "turn", "scale", "right", "down"].map((name) => element("th", { scope: "col" }, name || element("span", { className: "visually-hidden" }, "whose")))))
         , body),
-      element("details", {}, element("summary", {}, `theta: ${transformer.names.length} numbers`), element("table", {}, thetas)),
+      element("details", {}, element("summary", {}, "theta"), element("table", {}, thetas)),
     );
     if (manyTransformers) {
       const button = element("button", { type: "button", "aria-pressed": index === gridOf }, "Draw its grid over the input");
@@ -469,11 +479,11 @@ const cards = runs.map((run, index) => {
       });
       card.append(button);
       byId("networks").append(card);
-      return { run, title, views, bars, verdict, body, thetas, button };
+      return { run, title, views, bars, verdict, body, thetas, glance, button };
     }
   }
   byId("networks").append(card);
-  return { run, title, views, bars, verdict, body, thetas };
+  return { run, title, views, bars, verdict, body, thetas, glance };
 });
 
 function epochSlider(run, index) {
@@ -492,7 +502,7 @@ function epochSlider(run, index) {
     update();
   });
   show();
-  return element("div", { className: "slider" }, element("label", { htmlFor: id }, "Trained epochs"), input, output);
+  return element("div", { className: "slider" }, element("label", { htmlFor: id }, "Epochs"), input, output);
 }
 
 function paintCard(card, result) {
@@ -511,7 +521,9 @@ function paintCard(card, result) {
       return canvas;
     });
   });
-  views.replaceChildren(...canvases, element("figcaption", {}, transformer ? "what it reads" : "reads the input as it is"));
+  views.classList.toggle("many", canvases.length > 1);
+  views.replaceChildren(...canvases, element("figcaption", {}, "what it reads"));
+  card.glance.replaceChildren(...canvases.map(copy));
 
   const said = result.probabilities.indexOf(Math.max(...result.probabilities)), right = truth();
   bars.forEach(({ row, fill, share }, k) => {
@@ -521,7 +533,8 @@ function paintCard(card, result) {
     row.className = k === said ? "said" : "";
   });
   const isWrong = right !== null && right !== said;
-  card.said = `${spec.classes[said]}, ${percent(result.probabilities[said])}`;
+  card.glance.append(`${run.model} says ${spec.classes[said]}`);
+  card.said = `${spec.classes[said]} (${percent(result.probabilities[said])})`;
   verdict.textContent = `says ${card.said}${right === null ? "" : isWrong ? `: wrong, it is ${spec.classes[right]}` : ": right"}`;
   verdict.classList.toggle("wrong", isWrong);
 
@@ -536,7 +549,7 @@ function paintCard(card, result) {
 function rowsOf(grid, view, transformer, numViews) {
   const byTransformer = engine.affineOf(grid, transformer.size, spec.size, transformer.align_corners);
   const suffix = numViews > 1 ? ` ${view + 1}` : "";
-  const rows = [[`transformer${suffix}`, ...inWords(byTransformer)]];
+  const rows = [[`warp${suffix}`, ...inWords(byTransformer)]];
   if (numViews !== spec.num_objects) return rows;
   const { angle, shift, scale } = objects[view].how, [cx, cy] = centreOf(view);
   const cos = Math.cos((angle * Math.PI) / 180) / scale, sin = Math.sin((angle * Math.PI) / 180) / scale;
@@ -562,7 +575,7 @@ function inWords([[a, b, x], [c, d, y]], from = [0, 0], at = [0, 0]) {
   const [u, v] = [from[0] - x, from[1] - y];
   const place = [(d * u - b * v) / area - at[0], (a * v - c * u) / area - at[1]];
   const turn = (Math.atan2(c - b, a + d) * 180) / Math.PI;
-  const far = (value) => (Math.abs(value) < 1000 ? `${reads(value, 1)} px` : "far");
+  const far = (value) => (Math.abs(value) < 1000 ? reads(value, 1) : "far");
   return [`${reads(turn)}°`, `× ${reads(1 / Math.sqrt(Math.abs(area)), 2)}${area < 0 ? " mirrored" : ""}`, ...place.map(far)];
 }
 
@@ -573,17 +586,19 @@ let isDue = false, speaking = null;
 function update() {
   if (isDue) return;
   isDue = true;
-  requestAnimationFrame(() => {
-    isDue = false;
-    const results = runs.map((run) => compute(run, objects));
-    paintInput(results);
-    paintSliders();
-    cards.forEach((card, k) => paintCard(card, results[k]));
-    clearTimeout(speaking);
-    speaking = setTimeout(() => {
-      byId("spoken").textContent = cards.map(({ title, said }) => `${title} says ${said}`).join("; ");
-    }, 700);
-  });
+  requestAnimationFrame(render);
+}
+
+function render() {
+  isDue = false;
+  const results = runs.map((run) => compute(run, objects));
+  paintInput(results);
+  paintSliders();
+  cards.forEach((card, k) => paintCard(card, results[k]));
+  clearTimeout(speaking);
+  speaking = setTimeout(() => {
+    byId("spoken").textContent = cards.map(({ title, said }) => `${title} says ${said}`).join("; ");
+  }, 700);
 }
 
 // What a test asks for, of inputs that it has put into the page.
@@ -606,11 +621,14 @@ if (byId("check")) {
   objects.forEach((object, k) => {
     active = k;
     choose(start.includes(7 - 3 * k) ? 7 - 3 * k : start[0]);
-    if (runs.some((run) => run.trained_on?.rotation)) object.how = { ...STRAIGHT, angle: k ? -30 : 60 };
+    const rotation = Math.max(...runs.map((run) => run.trained_on?.rotation ?? 0));
+    object.how = { ...STRAIGHT, angle: Math.round(((k ? -1 : 2) * rotation) / 3) };
   });
   active = 0;
-  new ResizeObserver(() => {
+  const show = () => {
     fit();
-    update();
-  }).observe(byId("stage"));
+    render();
+  };
+  show();
+  addEventListener("resize", show);
 }

@@ -33,7 +33,7 @@ def untrained(*overrides):
     network = build_network(config, spec).eval().requires_grad_(False)
     rng = torch.Generator().manual_seed(1)
     for value in network.parameters():
-        value += 0.03 * torch.randn(value.shape, generator=rng)
+        value.add_(torch.randn(value.shape, generator=rng), alpha=0.03)
     metrics = {"test": {"clean": {"accuracy": 0.5}}}
     return Trained(PROJECT_DIR, "last", config, spec, metrics, {}, network)
 
@@ -104,14 +104,12 @@ def assert_same(found, prediction, label):
     )
 
 
+LINEAR = ["affine", "translation", "rotation", "similarity", "scale-translation", "tps"]
 PAGES = {
     "single": [
         "dataset=rot90 model=cnn",
         "dataset=rot90 model=fcn",
-        *(
-            f"dataset=RTS model=stn warp={warp}"
-            for warp in "affine translation rotation similarity scale-translation tps".split()
-        ),
+        *(f"dataset=RTS model=stn warp={warp}" for warp in LINEAR),
         "dataset=RTS model=stn warp=projective padding=border model.align_corners=false",
     ],
     "two-channel": [
@@ -143,7 +141,9 @@ def test_every_model_and_warp_computes_what_torch_computes(name, tmp_path):
 
 
 def embedded(page):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="data">(.*?)</script>', page)[1]
+    )
 
 
 @needs_chromium
@@ -179,6 +179,15 @@ const say = () => ({
   verdicts: [...document.querySelectorAll(".verdict")].map((each) => each.textContent),
   drawing: document.getElementById("draw").getAttribute("aria-pressed"),
 });
+Element.prototype.setPointerCapture = () => {};  // it knows real fingers alone
+const touch = (type, finger, x, y) => {  // x, y in pixels of the digit, from its centre
+  const canvas = document.querySelector("#stage canvas"), box = canvas.getBoundingClientRect();
+  const unit = box.width / (28 + 2 * 9);
+  canvas.dispatchEvent(new PointerEvent(type, {
+    pointerId: finger, button: 0, bubbles: true,
+    clientX: box.left + unit * (23 + x), clientY: box.top + unit * (23 + y),
+  }));
+};
 const ink = () => {  // in what the CNN reads
   const canvas = document.querySelector(".view.plain canvas");
   const pixels = canvas.getContext("2d").getImageData(0, 0, 28, 28).data;
@@ -193,6 +202,20 @@ addEventListener("load", async () => {
   press("ArrowRight"); press("ArrowRight"); press("ArrowUp");
   await after();
   told.moved = say();
+  press("r");
+  touch("pointerdown", 1, 0, 0); touch("pointermove", 1, 3, -2); touch("pointerup", 1, 3, -2);
+  await after();
+  told.dragged = say();
+  press("r");
+  touch("pointerdown", 1, 0, -12.6); touch("pointermove", 1, -9, 0); touch("pointerup", 1, -9, 0);
+  await after();
+  told.byHandle = say();
+  press("r");
+  touch("pointerdown", 1, -5, 0); touch("pointerdown", 2, 5, 0);
+  touch("pointermove", 2, -5, -12.5); touch("pointerup", 2, -5, -12.5);
+  touch("pointerup", 1, -5, 0);
+  await after();
+  told.pinched = say();
   press("b");
   await after();
   told.blank = ink();
@@ -214,7 +237,7 @@ addEventListener("load", async () => {
 
 @needs_chromium
 @pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_played_with_by_keys_alone(tmp_path, width):
+def test_it_is_played_with_by_keys_and_by_pointers(tmp_path, width):
     runs = [untrained("dataset=rot90", f"model={model}") for model in ("stn", "cnn")]
     page = make_page([show(run) for run in runs]).html.replace("<!-- check -->", PRESS)
     # A window has 500 pixels at least.
@@ -227,6 +250,9 @@ def test_it_is_played_with_by_keys_alone(tmp_path, width):
     assert told["start"]["sliders"][0] == "60°"
     assert told["moved"]["sliders"] == ["−10°", "2 px", "−1 px", "× 1.05"]
     assert all(re.search("right$|wrong, it is 3$", said) for said in told["moved"]["verdicts"])
+    assert told["dragged"]["sliders"] == ["0°", "3 px", "−2 px", "× 1.00"]
+    assert told["byHandle"]["sliders"] == ["90°", "0 px", "0 px", "× 0.71"]
+    assert told["pinched"]["sliders"] == ["90°", "0 px", "0 px", "× 1.25"]
     assert told["drawn"]["drawing"] == "true"
     assert all(re.search(r" %\)$", said) for said in told["drawn"]["verdicts"])
     assert told["blank"] == 0
@@ -267,7 +293,7 @@ def test_a_run_keeps_its_epochs(run_folder):
 def test_a_page_of_a_run(run_folder, tmp_path, capsys):
     out = tmp_path / "page.html"
     assert main([str(run_folder), "--out", str(out)]) == 0
-    assert capsys.readouterr().out == f"page: {out} (0.5 MB)\n"
+    assert capsys.readouterr().out == f"page: {out} (0.6 MB)\n"
     data = embedded(out.read_text(encoding="utf-8"))
     assert [each["epoch"] for each in data["runs"][0]["epochs"]] == [0, 1, 2]
     assert data["runs"][0]["trained_on"] == {"rotation": 90.0, "translation": 0.0, "scale": 0.0}
@@ -328,7 +354,7 @@ def test_a_warp_that_is_not_linear_needs_its_matrix():
 
     trained = untrained("dataset=rot90", "model=stn", "warp=rotation")
     trained.network.transformer.warp = Twist()
-    with pytest.raises(UserError, match="is not linear in theta.*Twist.matrix_in_javascript"):
+    with pytest.raises(UserError, match=r"is not linear in theta.*Twist.matrix_in_javascript"):
         show(trained)
 
 
@@ -336,7 +362,7 @@ def test_runs_on_one_page_read_the_same_inputs():
     from stnlab.errors import UserError
 
     runs = [show(untrained(f"dataset={name}", "model=cnn")) for name in ("rot90", "two-channel")]
-    with pytest.raises(UserError, match="reads 1 × 28 × 28 .* reads 2 × 28 × 28.*page for each"):
+    with pytest.raises(UserError, match=r"reads 1 × 28 × 28 .* reads 2 × 28 × 28.*page for each"):
         make_page(runs)
 
 

@@ -130,9 +130,7 @@ def _fitting(runs: Sequence[Shown], num_bytes: int) -> tuple[list[list[int]], li
     at_most = max(len(run.weights) for run in runs)
 
     def needed(num: int) -> int:
-        return sum(
-            size * min(num, len(run.weights)) for size, run in zip(sizes, runs, strict=True)
-        )
+        return sum(size * min(num, len(run.weights)) for size, run in zip(sizes, runs, strict=True))
 
     while needed(at_most) > num_bytes:
         at_most -= 1

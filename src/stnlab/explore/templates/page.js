@@ -533,7 +533,7 @@ function paintCard(card, result) {
     row.className = k === said ? "said" : "";
   });
   const isWrong = right !== null && right !== said;
-  card.glance.append(`${run.model} says ${spec.classes[said]}`);
+  card.glance.append(`${run.model} says ${spec.classes[said]}${right === null ? "" : isWrong ? " ✗" : " ✓"}`);
   card.said = `${spec.classes[said]} (${percent(result.probabilities[said])})`;
   verdict.textContent = `says ${card.said}${right === null ? "" : isWrong ? `: wrong, it is ${spec.classes[right]}` : ": right"}`;
   verdict.classList.toggle("wrong", isWrong);

@@ -70,6 +70,7 @@ def make_page(runs: Sequence[Shown]) -> Page:
         examples=first.spec.examples,
         has_transformer=any(run.network["transformer"] for run in runs),
         num_objects=first.spec.num_objects,
+        is_series=False,
     )
     return Page(html, notes)
 

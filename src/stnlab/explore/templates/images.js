@@ -1,4 +1,3 @@
-const { spec, examples, runs } = JSON.parse(document.getElementById("data").textContent);
 const [objectHeight, objectWidth] = spec.object_size;
 const haveChannels = spec.num_objects > 1 && objectWidth === spec.size[1] && objectHeight === spec.size[0];
 const objectChannels = haveChannels ? spec.channels / spec.num_objects : spec.channels;
@@ -8,30 +7,6 @@ const STRAIGHT = { angle: 0, shift: [0, 0], scale: 1 };
 const SCALES = [0.4, 1.8];
 const VIEW_COLOURS = ["#58b4ff", "#d9a6ff"];
 
-const byId = (id) => document.getElementById(id);
-const reads = (number, digits = 0) => number.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name in made && !name.startsWith("aria-")) made[name] = value;
-    else made.setAttribute(name, value);
-  }
-  made.append(...children);
-  return made;
-}
-
-for (const run of runs) {
-  run.ready = engine.prepare(run.network);
-  run.at = run.epochs.length - 1;
-}
-
-function weightsOf(run) {
-  const kept = run.epochs[run.at];
-  kept.floats ??= engine.floats(kept.weights);
-  return kept.floats;
-}
 
 // --- what is shown: an object each, with where it came from and what was done to it
 
@@ -46,17 +21,14 @@ function exampleImage(example) {
   return image;
 }
 
-const chosen = new Map(); // class to how often it was chosen
 const objects = Array.from({ length: spec.num_objects }, () => ({ image: blankImage(), target: null, how: { ...STRAIGHT } }));
 let active = 0, drawing = false;
 const pen = { x: 0, y: 0, isDown: false, isShown: false };
 
 function choose(target) {
-  const ofClass = examples.filter((example) => example.target === target);
-  if (!ofClass.length) return;
-  const times = chosen.get(target) ?? 0;
-  chosen.set(target, times + 1);
-  Object.assign(objects[active], { image: exampleImage(ofClass[times % ofClass.length]), target });
+  const example = nextExample(target);
+  if (!example) return;
+  Object.assign(objects[active], { image: exampleImage(example), target });
   update();
 }
 
@@ -377,13 +349,6 @@ byId("move").addEventListener("click", () => setDrawing(false));
 byId("draw").addEventListener("click", () => setDrawing(true));
 byId("blank").addEventListener("click", blank);
 byId("reset").addEventListener("click", () => move(STRAIGHT));
-for (const target of new Set(examples.map((example) => example.target))) {
-  const button = element("button", { type: "button" }, spec.num_objects > 1 ? String(target) : spec.classes[target]);
-  button.addEventListener("click", () => choose(target));
-  byId("classes").append(button);
-}
-const labels = [...byId("classes").children].map((button) => button.textContent);
-byId("classes").classList.toggle("few", labels.length <= 10 && labels.every((label) => label.length < 3));
 objects.forEach((_, k) => {
   const button = element("button", { type: "button", "aria-pressed": k === 0 }, `Digit ${k + 1}`);
   button.addEventListener("click", () => activate(k));
@@ -411,102 +376,11 @@ const SLIDERS = [
     trained: widest("scale"), from: (value) => Math.abs(value - 1), words: (amount) => `${reads(1 - amount, 1)} to ${reads(1 + amount, 1)}`,
   },
 ];
-SLIDERS.forEach((slider, k) => {
-  const { min, max, step } = slider, id = `slider-${k}`;
-  slider.input = element("input", { type: "range", id, min, max, step });
-  slider.output = element("output", { htmlFor: id });
-  slider.row = element("div", { className: "slider" }, element("label", { htmlFor: id }, slider.name), slider.input, slider.output);
-  if (Number.isFinite(slider.trained)) {
-    slider.row.append(element("span", { className: "note" }, slider.trained ? `trained on ${slider.words(slider.trained)}` : "not varied in training"));
-  }
-  slider.input.addEventListener("input", () => move(slider.write(Number(slider.input.value), objects[active].how)));
-  byId("sliders").append(slider.row);
-});
+// --- what a card tells
 
-function paintSliders() {
-  for (const { input, output, row, read, show, spoken, trained, from } of SLIDERS) {
-    const value = read(objects[active].how);
-    input.value = value;
-    output.textContent = show(value);
-    input.setAttribute("aria-valuetext", spoken(value));
-    row.classList.toggle("beyond", from(value) > trained + 1e-6);
-  }
-}
-
-// --- a card for each network
-
-let gridOf = Math.max(0, runs.findIndex((run) => run.network.transformer));
-const manyTransformers = runs.filter((run) => run.network.transformer).length > 1;
-const sameDataset = new Set(runs.map((run) => run.dataset)).size === 1;
-const percent = (share) => `${reads(100 * share, 1)} %`;
-
-const cards = runs.map((run, index) => {
+// What the network reads, a picture for each view and channel.
+function paintViews({ run, views, glance }, result) {
   const { transformer } = run.network;
-  const title = [run.cell, ...(sameDataset ? [] : [run.dataset]), ...(runs.filter((other) => other.cell === run.cell && other.dataset === run.dataset).length > 1 ? [`seed ${run.seed}`] : [])].join(", ");
-  const tests = Object.entries(run.accuracy).map(([part, accuracy]) => `${percent(accuracy)} of ${part}`);
-  const about = [
-    transformer ? `${run.warp} warp` : "reads the input as it is",
-    ...(tests.length ? [`right on ${tests.join(", ")} test images`] : []),
-  ].join("; ");
-  const views = element("figure", { className: transformer ? "view" : "view plain" });
-  const bars = spec.classes.map((name) => {
-    const fill = element("span", { className: "fill" }), share = element("span", { className: "share" });
-    const row = element("li", {}, element("span", {}, name), element("span", { className: "track" }, fill), share);
-    return { row, fill, share };
-  });
-  const verdict = element("p", { className: "verdict" }), body = element("tbody"), thetas = element("tbody");
-  const card = element(
-    "article", { className: "network" },
-    element("div", {}, element("h2", {}, `${transformer ? "Transformer" : "No transformer"}: ${title}`), element("p", { className: "about" }, about)),
-    verdict,
-    element("div", { className: "row" }, views, element("ul", { className: "bars", "aria-label": `Probabilities, ${title}` }, ...bars.map(({ row }) => row))),
-  );
-  const glance = element("span");
-  byId("glance").append(glance);
-  if (run.epochs.length > 1) card.append(epochSlider(run, index));
-  if (transformer) {
-    card.append(
-      element("table", {}, element("caption", {}, "By you, by the warp and by both: turned counter-clockwise, scaled, and pixels off the centre"), element("thead", {}, element("tr", {}, ...["", "turn", "scale", "right", "down"].map((name) => element("th", { scope: "col" }, name || element("span", { className: "visually-hidden" }, "whose")))))
-        , body),
-      element("details", {}, element("summary", {}, "theta"), element("table", {}, thetas)),
-    );
-    if (manyTransformers) {
-      const button = element("button", { type: "button", "aria-pressed": index === gridOf }, "Draw its grid over the input");
-      button.addEventListener("click", () => {
-        gridOf = index;
-        cards.forEach((other, k) => other.button?.setAttribute("aria-pressed", k === index));
-        update();
-      });
-      card.append(button);
-      byId("networks").append(card);
-      return { run, title, views, bars, verdict, body, thetas, glance, button };
-    }
-  }
-  byId("networks").append(card);
-  return { run, title, views, bars, verdict, body, thetas, glance };
-});
-
-function epochSlider(run, index) {
-  const id = `epoch-${index}`;
-  const input = element("input", { type: "range", id, min: 0, max: run.epochs.length - 1, step: 1 });
-  const output = element("output", { htmlFor: id });
-  const show = () => {
-    const { epoch } = run.epochs[run.at];
-    output.textContent = epoch ? `${epoch} of ${run.num_epochs}` : "start";
-    input.setAttribute("aria-valuetext", epoch ? `epoch ${epoch} of ${run.num_epochs}` : "before training");
-  };
-  input.value = run.at;
-  input.addEventListener("input", () => {
-    run.at = Number(input.value);
-    show();
-    update();
-  });
-  show();
-  return element("div", { className: "slider" }, element("label", { htmlFor: id }, "Epochs"), input, output);
-}
-
-function paintCard(card, result) {
-  const { run, views, bars, verdict, body, thetas } = card, { transformer } = run.network;
   const canvases = result.views.flatMap((view) => {
     const [channels, height, width] = view.shape, count = height * width;
     const planes = channels === 3 && objectChannels === 3 ? [view.data] : Array.from({ length: channels }, (_, c) => view.data.subarray(c * count, (c + 1) * count));
@@ -523,30 +397,21 @@ function paintCard(card, result) {
   });
   views.classList.toggle("many", canvases.length > 1);
   views.replaceChildren(...canvases, element("figcaption", {}, "what it reads"));
-  card.glance.replaceChildren(...canvases.map(copy));
+  glance.replaceChildren(...canvases.map(copy));
+}
 
-  const said = result.probabilities.indexOf(Math.max(...result.probabilities)), right = truth();
-  bars.forEach(({ row, fill, share }, k) => {
-    const part = result.probabilities[k];
-    fill.style.width = `${100 * part}%`;
-    share.textContent = percent(part);
-    row.className = k === said ? "said" : "";
-  });
-  const isWrong = right !== null && right !== said;
-  card.glance.append(`${run.model} says ${spec.classes[said]}${right === null ? "" : isWrong ? " ✗" : " ✓"}`);
-  card.said = `${spec.classes[said]} (${percent(result.probabilities[said])})`;
-  verdict.textContent = `says ${card.said}${right === null ? "" : isWrong ? `: wrong, it is ${spec.classes[right]}` : ": right"}`;
-  verdict.classList.toggle("wrong", isWrong);
+const TABLE = {
+  caption: "By you, by the warp and by both: turned counter-clockwise, scaled, and pixels off the centre",
+  columns: ["turn", "scale", "right", "down"],
+};
 
-  if (!transformer) return;
-  const each = result.grids.flatMap((grid, view) => rowsOf(grid, view, transformer, result.grids.length));
-  body.replaceChildren(...each.map(([name, ...values]) => element("tr", {}, element("th", { scope: "row" }, name), ...values.map((value) => element("td", {}, value)))));
-  const named = result.thetas.flatMap((theta, view) => transformer.names.map((name, k) => [result.thetas.length > 1 ? `${name}, view ${view + 1}` : name, reads(theta[k], 3)]));
-  thetas.replaceChildren(...named.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, value))));
+function rowsOf(result, transformer) {
+  const num = result.grids.length;
+  return result.grids.flatMap((grid, view) => rowsOfView(grid, view, transformer, num));
 }
 
 // What a person did to an object, what the transformer did to it, and what is left of both.
-function rowsOf(grid, view, transformer, numViews) {
+function rowsOfView(grid, view, transformer, numViews) {
   const byTransformer = engine.affineOf(grid, transformer.size, spec.size, transformer.align_corners);
   const suffix = numViews > 1 ? ` ${view + 1}` : "";
   const rows = [[`warp${suffix}`, ...inWords(byTransformer)]];
@@ -579,56 +444,13 @@ function inWords([[a, b, x], [c, d, y]], from = [0, 0], at = [0, 0]) {
   return [`${reads(turn)}°`, `× ${reads(1 / Math.sqrt(Math.abs(area)), 2)}${area < 0 ? " mirrored" : ""}`, ...place.map(far)];
 }
 
-// --- all of it, once a frame
-
-let isDue = false, speaking = null;
-
-function update() {
-  if (isDue) return;
-  isDue = true;
-  requestAnimationFrame(render);
-}
-
-function render() {
-  isDue = false;
-  const results = runs.map((run) => compute(run, objects));
-  paintInput(results);
-  paintSliders();
-  cards.forEach((card, k) => paintCard(card, results[k]));
-  clearTimeout(speaking);
-  speaking = setTimeout(() => {
-    byId("spoken").textContent = cards.map(({ title, said }) => `${title} says ${said}`).join("; ");
-  }, 700);
-}
-
-// What a test asks for, of inputs that it has put into the page.
-function check(cases) {
-  const base64 = (values) => btoa(String.fromCharCode(...new Uint8Array(Float32Array.from(values).buffer)));
-  return runs.map((run) => run.epochs.map((_, at) => {
-    run.at = at;
-    return cases.map((shown) => {
-      const result = compute(run, shown.map(({ pixels, how }) => ({ image: exampleImage({ pixels }), how })));
-      return [result.probabilities, result.thetas.flat(), result.views.flatMap((view) => [...view.data])].map(base64);
-    });
-  }));
-}
-
-if (byId("check")) {
-  byId("data").remove();
-  document.body.replaceChildren(element("pre", { id: "checked" }, JSON.stringify(check(JSON.parse(byId("check").textContent)))));
-} else {
-  const start = examples.map((example) => example.target);
+function start() {
+  const targets = examples.map((example) => example.target);
   objects.forEach((object, k) => {
     active = k;
-    choose(start.includes(7 - 3 * k) ? 7 - 3 * k : start[0]);
+    choose(targets.includes(7 - 3 * k) ? 7 - 3 * k : targets[0]);
     const rotation = Math.max(...runs.map((run) => run.trained_on?.rotation ?? 0));
     object.how = { ...STRAIGHT, angle: Math.round(((k ? -1 : 2) * rotation) / 3) };
   });
   active = 0;
-  const show = () => {
-    fit();
-    render();
-  };
-  show();
-  addEventListener("resize", show);
 }

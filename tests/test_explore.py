@@ -12,11 +12,15 @@ from browser import dom_of, needs_chromium
 
 from stnlab.config import PROJECT_DIR, compose
 from stnlab.data.image_batches import lay_out, normalise
+from stnlab.data.mimic.synthetic import Settings, ensure_episodes
 from stnlab.distortions import distort
+from stnlab.errors import UserError
 from stnlab.explore.__main__ import main
+from stnlab.explore.network import floats
 from stnlab.explore.page import MAX_BYTES, _spread, make_page
 from stnlab.explore.runs import read_run, show
 from stnlab.geometry.affine import similarity_theta
+from stnlab.geometry.time import read_at
 from stnlab.layers.network import build_network
 from stnlab.run.run import train
 from stnlab.task import Prediction
@@ -177,7 +181,7 @@ const press = (key, on = document.querySelector("#stage canvas")) => {
 const say = () => ({
   sliders: [...document.querySelectorAll("#sliders output")].map((each) => each.textContent),
   verdicts: [...document.querySelectorAll(".verdict")].map((each) => each.textContent),
-  drawing: document.getElementById("draw").getAttribute("aria-pressed"),
+  drawing: document.getElementById("draw")?.getAttribute("aria-pressed"),
 });
 Element.prototype.setPointerCapture = () => {};  // it knows real fingers alone
 const touch = (type, finger, x, y) => {  // x, y in pixels of the digit, from its centre
@@ -235,18 +239,23 @@ addEventListener("load", async () => {
 </script>"""
 
 
-@needs_chromium
-@pytest.mark.parametrize("width", [1280, 390])
-def test_it_is_played_with_by_keys_and_by_pointers(tmp_path, width):
-    runs = [untrained("dataset=rot90", f"model={model}") for model in ("stn", "cnn")]
-    page = make_page([show(run) for run in runs]).html.replace("<!-- check -->", PRESS)
-    # A window has 500 pixels at least.
-    frame = f'<iframe width="{width}" height="900" srcdoc="{html.escape(page)}"></iframe>'
-    dom = dom_of(frame, tmp_path, "--window-size=1400,1000")
+def played(page, script, width, folder):
+    """What a script tells of a page of that width; a window itself has 500 pixels at least."""
+    page = html.escape(page.replace("<!-- check -->", script))
+    frame = f'<iframe width="{width}" height="900" srcdoc="{page}"></iframe>'
+    dom = dom_of(frame, folder, "--window-size=1400,1000")
     told = json.loads(html.unescape(re.search(r'<pre id="told">(.*?)</pre>', dom, re.S)[1]))
     assert told["errors"] == []
     assert told["viewport"] == width
     assert told["wide"] <= 0
+    return told
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 390])
+def test_it_is_played_with_by_keys_and_by_pointers(tmp_path, width):
+    runs = [untrained("dataset=rot90", f"model={model}") for model in ("stn", "cnn")]
+    told = played(make_page([show(run) for run in runs]).html, PRESS, width, tmp_path)
     assert told["start"]["sliders"][0] == "60°"
     assert told["moved"]["sliders"] == ["−10°", "2 px", "−1 px", "× 1.05"]
     assert all(re.search("right$|wrong, it is 3$", said) for said in told["moved"]["verdicts"])
@@ -339,16 +348,86 @@ def test_an_epoch_of_another_network_is_refused(run_folder, tmp_path, capsys):
         place.write_bytes(content)
 
 
-def test_series_are_refused():
-    from stnlab.errors import UserError
+def test_what_is_no_convolution_is_refused():
+    with pytest.raises(UserError, match="the page cannot compute a Lstm: it shows model=stn"):
+        show(untrained("dataset=mimic", "model=lstm"))
 
-    with pytest.raises(UserError, match="the page shows images, and dataset=mimic has series"):
-        show(untrained("dataset=mimic", "model=ts-stn"))
+
+@pytest.fixture(scope="module")
+def of_series(tmp_path_factory):
+    """A network on synthetic episodes."""
+    root = tmp_path_factory.mktemp("data") / "episodes"
+    ensure_episodes(root, Settings(num_train=20, num_val=10, num_test=20))
+    made = ["dataset.source=synthetic", "dataset.num_train=20", "dataset.num_val=10"]
+    made += ["dataset.num_test=20", f"dataset.root={root}"]
+    return lambda *overrides: untrained("dataset=mimic", *made, *overrides)
+
+
+class SeriesCases:
+    """Test series at another tempo, and later, for the page and for torch."""
+
+    def __init__(self, series):
+        rng = torch.Generator().manual_seed(0)
+        self.series = series
+        self.tempo = 0.5 + torch.rand(len(series), generator=rng)
+        self.later = 20 * (2 * torch.rand(len(series), generator=rng) - 1)
+
+    def plain(self):
+        return [
+            [{"series": floats(series), "how": {"tempo": tempo.item(), "later": later.item()}}]
+            for series, tempo, later in zip(self.series, self.tempo, self.later, strict=True)
+        ]
+
+    def inputs(self):
+        hours = torch.arange(48.0) - 23.5
+        at = 23.5 + self.tempo[:, None] * (hours - self.later[:, None])
+        return read_at(self.series, at, "border")
+
+
+@needs_chromium
+def test_networks_on_series_compute_what_torch_computes(of_series, tmp_path):
+    runs = [
+        of_series("model=ts-stn"),
+        of_series("model=ts-stn", "padding=zeros", "model.align_corners=false"),
+        of_series("model=cnn"),
+        of_series("model=fcn"),
+    ]
+    page = make_page([show(run) for run in runs])
+    assert page.notes == []
+    assert "trained on mimic-synthetic" in page.html
+    cases = SeriesCases(runs[0].config.dataset.load().test.x)
+    found = computed(page.html, cases, tmp_path)
+    for run, (of_run,) in zip(runs, found, strict=True):
+        prediction = Prediction.of(run.network, cases.inputs())
+        assert_same(of_run, prediction, run.config.model.name)
+
+
+PRESS_SERIES = (
+    PRESS[: PRESS.index('  press("r");')]
+    + """
+  press("+"); press("ArrowRight"); press("1");
+  const select = document.getElementById("variable");
+  select.value = 1;
+  select.dispatchEvent(new Event("change"));
+  await after();
+  told.moved = say();
+"""
+    + PRESS[PRESS.index("  told.viewport") :]
+)
+
+
+@needs_chromium
+@pytest.mark.parametrize("width", [1280, 390])
+def test_series_are_played_with(of_series, tmp_path, width):
+    page = make_page([show(of_series(f"model={model}")) for model in ("ts-stn", "cnn")]).html
+    told = played(page, PRESS_SERIES, width, tmp_path)
+    assert told["start"]["sliders"] == ["× 1.00", "0"]
+    assert told["moved"]["sliders"] == ["× 1.05", "1"]
+    verdicts = told["moved"]["verdicts"]
+    assert all(re.search("right$|wrong, it is died$", said) for said in verdicts)
 
 
 def test_a_warp_that_is_not_linear_needs_its_matrix():
-    from stnlab.errors import UserError
-
     class Twist(Rotation):
         matrix_in_javascript = None
 
@@ -359,8 +438,6 @@ def test_a_warp_that_is_not_linear_needs_its_matrix():
 
 
 def test_runs_on_one_page_read_the_same_inputs():
-    from stnlab.errors import UserError
-
     runs = [show(untrained(f"dataset={name}", "model=cnn")) for name in ("rot90", "two-channel")]
     with pytest.raises(UserError, match=r"reads 1 × 28 × 28 .* reads 2 × 28 × 28.*page for each"):
         make_page(runs)

@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 
 import jinja2
 import torch
+from torch import Tensor
 
+from stnlab.config import dataset_label, to_plain
 from stnlab.data.image_batches import ImageParts
+from stnlab.data.series_batches import SeriesParts
+from stnlab.data.spec import ImageSpec, SeriesSpec
 from stnlab.datasets.digits import Digits, Layout
 from stnlab.errors import UserError
 from stnlab.explore import network
 from stnlab.explore.runs import Shown
-from stnlab.parts import ImageDataset
+from stnlab.parts import ImageDataset, SeriesDataset
 
 MAX_BYTES = 3_000_000  # opens at once, and can be sent
 _FOR_THE_REST = 100_000  # of them: markup, style, script and what describes the runs
@@ -35,21 +39,29 @@ def make_page(runs: Sequence[Shown]) -> Page:
     Raises:
         UserError: they do not, the data of the first cannot be read, or the page would be too big.
     """
-    first = runs[0]
+    first, spec = runs[0], runs[0].spec
+    num_objects = spec.num_objects if isinstance(spec, ImageSpec) else 1
     for run in runs[1:]:
         _require_same_inputs(first, run)
-    examples = _examples(first)
-    pixels = sum(len(each["pixels"]) for each in examples)
+    parts, num_classes = _load(first)
+    examples = _examples(parts, num_classes)
+    pixels = len(json.dumps(examples))
     grids = sum(len(json.dumps(run.network)) for run in runs)
+    if pixels + grids > MAX_BYTES - _FOR_THE_REST:
+        raise UserError(
+            f"the page would have more than {MAX_BYTES / 1e6:.0f} MB: some {spec.examples} of each "
+            f"class have {pixels / 1e6:.1f} MB, and the runs' grids {grids / 1e6:.1f} MB."
+        )
     chosen, notes = _fitting(runs, MAX_BYTES - _FOR_THE_REST - pixels - grids)
     data = {
         "spec": {
-            "channels": first.spec.channels,
-            "size": list(first.spec.size),
-            "object_size": list(first.spec.object_size),
-            "num_objects": first.spec.num_objects,
+            "channels": spec.channels,
+            "size": list(spec.size),
+            "object_size": list(spec.object_size) if isinstance(spec, ImageSpec) else [],
+            "num_objects": num_objects,
             "classes": list(first.trained.classes),
-            "is_sum": first.spec.num_objects > 1,
+            "is_sum": num_objects > 1,
+            **(_variables(first, parts) if isinstance(parts, SeriesParts) else {}),
         },
         "examples": examples,
         "runs": [
@@ -66,12 +78,17 @@ def make_page(runs: Sequence[Shown]) -> Page:
     )
     html = templates.get_template("page.html").render(
         data=json.dumps(data, separators=(",", ":")).replace("<", "\\u003c"),
-        dataset=first.trained.config.dataset.name,
-        examples=first.spec.examples,
+        dataset=dataset_label(to_plain(first.trained.config)),
+        examples=spec.examples,
         has_transformer=any(run.network["transformer"] for run in runs),
-        num_objects=first.spec.num_objects,
-        is_series=False,
+        num_objects=num_objects,
+        is_series=spec.is_series,
     )
+    if isinstance(parts, SeriesParts) and not parts.is_synthetic:
+        notes.append(
+            f"{len(examples)} test {spec.examples} are in the page as they are: it may be shared "
+            "only as they may."
+        )
     return Page(html, notes)
 
 
@@ -88,24 +105,60 @@ def _require_same_inputs(one: Shown, other: Shown) -> None:
         )
 
 
-def _examples(run: Shown) -> list[dict[str, Any]]:
+def _examples(parts: ImageParts | SeriesParts, num_classes: int) -> list[dict[str, Any]]:
     """Some test examples of each class: of single objects, where an input has several."""
-    parts, num_classes = _objects(run)
-    a_class = max(1, min(_MAX_EXAMPLES_A_CLASS, _NUM_EXAMPLES // num_classes))
+    if isinstance(parts, SeriesParts):
+        return [
+            {"target": target, "series": network.floats(parts.test.x[place].numpy())}
+            for target, place in _places(parts.test.y, num_classes)
+        ]
     found = []
-    for target in range(min(num_classes, _NUM_EXAMPLES)):
-        places = (parts.test.targets == target).nonzero()[:a_class, 0]
-        for image in parts.test.images[parts.test.members[places, 0]].cpu():
-            content = image.to(torch.uint8).contiguous().numpy().tobytes()
-            found.append({"target": target, "pixels": base64.b64encode(content).decode()})
+    for target, place in _places(parts.test.targets, num_classes):
+        image = parts.test.images[parts.test.members[place, 0]]
+        content = image.to(torch.uint8).contiguous().numpy().tobytes()
+        found.append({"target": target, "pixels": base64.b64encode(content).decode()})
     return found
 
 
-def _objects(run: Shown) -> tuple[ImageParts, int]:
-    dataset = run.trained.config.dataset
+def _places(targets: Tensor, num_classes: int) -> list[tuple[int, int]]:
+    """(class, place) of the first few of each class."""
+    a_class = max(1, min(_MAX_EXAMPLES_A_CLASS, _NUM_EXAMPLES // num_classes))
+    return [
+        (target, place)
+        for target in range(min(num_classes, _NUM_EXAMPLES))
+        for place in (targets == target).nonzero()[:a_class, 0].tolist()
+    ]
+
+
+def _variables(run: Shown, parts: SeriesParts) -> dict[str, Any]:
+    """The columns that can be shown, and the values that 0 and 1 stand for."""
+    spec, dataset = run.spec, run.trained.config.dataset
+    assert isinstance(spec, SeriesSpec)
+    assert isinstance(dataset, SeriesDataset)
+    return {
+        "unit": spec.unit,
+        "shown": dataset.shown_variable,
+        "variables": [
+            {
+                "name": name,
+                "channel": channel,
+                "scale": list(map(float, parts.scale.get(name, (0, 1)))),
+            }
+            for channel, name in enumerate(spec.columns)
+            if "->" not in name
+        ],
+    }
+
+
+def _load(run: Shown) -> tuple[ImageParts | SeriesParts, int]:
+    """The run's data and its classes: of single objects, where an input has several."""
+    spec, dataset = run.spec, run.trained.config.dataset
+    if isinstance(dataset, SeriesDataset):
+        return dataset.load(), spec.num_classes
     assert isinstance(dataset, ImageDataset)
-    if run.spec.num_objects == 1:
-        return dataset.load(), run.spec.num_classes
+    assert isinstance(spec, ImageSpec)
+    if spec.num_objects == 1:
+        return dataset.load(), spec.num_classes
     if not isinstance(dataset, Digits):
         raise UserError(
             f"{run.trained.path}: the page shows several objects of digits alone, and "

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from stnlab.config import cell
-from stnlab.data.spec import ImageSpec
+from stnlab.config import cell, dataset_label, to_plain
+from stnlab.data.spec import DatasetSpec
 from stnlab.distortions import Similarity
 from stnlab.errors import UserError
 from stnlab.explore import network
@@ -22,7 +22,7 @@ class Shown:
     """A run: its network, and its weights by the end of which epoch they are of."""
 
     trained: Trained
-    spec: ImageSpec
+    spec: DatasetSpec
     network: dict[str, Any]
     weights: Mapping[int, Mapping[str, Tensor]]
 
@@ -30,23 +30,25 @@ class Shown:
     def plain(self) -> dict[str, Any]:
         """All but the weights, as the page reads it."""
         config, distortion = self.trained.config, self.trained.config.distortion
+        test = self.trained.metrics.get("test", {})
         accuracy = {
             part: scores["accuracy"]
-            for part, scores in self.trained.metrics.get("test", {}).items()
+            for part, scores in test.items()
             if isinstance(scores, dict) and "accuracy" in scores
         }
         trained_on = {"rotation": 0.0, "translation": 0.0, "scale": 0.0}
         if isinstance(distortion, Similarity):
             trained_on = {name: getattr(distortion, name) for name in trained_on}
-        mean, std = self.trained.mean_and_std
+        mean, std = ((0.0,), (1.0,)) if self.spec.is_series else self.trained.mean_and_std
         return {
             "cell": cell(config),
             "model": config.model.name,
-            "dataset": config.dataset.name,
+            "dataset": dataset_label(to_plain(config)),
             "seed": config.seed,
             "num_epochs": config.trainer.max_epochs,
             "warp": config.warp.name if config.model.has_transformer else None,
             "accuracy": accuracy,
+            "auroc": test.get("auroc"),
             "trained_on": trained_on if isinstance(distortion, Similarity) else None,
             "mean": list(mean),
             "std": list(std),
@@ -83,15 +85,9 @@ def show(trained: Trained) -> Shown:
     Raises:
         UserError: the page cannot show it.
     """
-    spec = trained.spec
     try:
-        if not isinstance(spec, ImageSpec):
-            raise UserError(
-                f"the page shows images, and dataset={trained.config.dataset.name} has series of "
-                "time; figures of such a run lie in its folder, under figures."
-            )
         described = network.describe(trained.network)
     except UserError as error:
         raise UserError(f"{trained.path}: {error}") from error
     last = trained.config.trainer.max_epochs
-    return Shown(trained, spec, described, {last: trained.network.state_dict()})
+    return Shown(trained, trained.spec, described, {last: trained.network.state_dict()})

@@ -41,6 +41,7 @@ const cards = runs.map((run, index) => {
   const tests = Object.entries(run.accuracy).map(([part, accuracy]) => `${percent(accuracy)} of ${part}`);
   const about = [
     transformer ? `${run.warp} warp` : "reads the input as it is",
+    ...(run.auroc ? [`AUROC ${reads(run.auroc, 3)}`] : []),
     ...(tests.length ? [`right on ${tests.join(", ")} test images`] : []),
   ].join("; ");
   const views = element("figure", { className: transformer ? "view" : "view plain" });
@@ -151,7 +152,7 @@ function check(cases) {
   return runs.map((run) => run.epochs.map((_, at) => {
     run.at = at;
     return cases.map((shown) => {
-      const result = compute(run, shown.map(({ pixels, how }) => ({ image: exampleImage({ pixels }), how })));
+      const result = compute(run, shown.map(({ how, ...example }) => ({ image: exampleImage(example), how })));
       return [result.probabilities, result.thetas.flat(), result.views.flatMap((view) => [...view.data])].map(base64);
     });
   }));

@@ -1,5 +1,5 @@
 // What torch computes, in the same order: distortion, localization network, grid, sampler,
-// classifier. An image is {data, shape: [channels, height, width]}; points are (x, y), normalised
+// classifier. An image is {data, shape: [channels, height, width]}, a series has one row; points are (x, y), normalised
 // to -1 … 1, x to the right and y down; a grid is all its x, then all its y.
 const engine = (() => {
   function bytes(base64) {
@@ -92,6 +92,13 @@ const engine = (() => {
     return out;
   }
 
+  // Series (one row) whose course runs `tempo` times as fast about its middle, `later` steps later.
+  function distortTime(series, { tempo, later }) {
+    const steps = series.shape[2], centre = (steps - 1) / 2, grid = new Float64Array(2 * steps);
+    for (let t = 0; t < steps; t++) grid[t] = (tempo * (t - centre - later)) / centre;
+    return sample(series, grid, [1, steps], "border", true);
+  }
+
   // Pixels of 0 … 255 to the network's.
   function normalise(image, mean, std) {
     const count = image.shape[1] * image.shape[2];
@@ -121,10 +128,12 @@ const engine = (() => {
   }
 
   function convPoolRelu(image, layer, weights) {
-    const [channels, height, width] = image.shape, [down, across] = layer.kernel;
-    const rows = (height - down + 1) >> 1, columns = (width - across + 1) >> 1;
+    const [channels, height, width] = image.shape;
+    const isSeries = layer.kernel.length === 1, pooled = isSeries ? 1 : 2;
+    const [down, across] = isSeries ? [1, ...layer.kernel] : layer.kernel;
+    const rows = Math.floor((height - down + 1) / pooled), columns = (width - across + 1) >> 1;
     const out = new Float32Array(layer.out * rows * columns);
-    const plane = new Float64Array(4 * rows * columns);
+    const plane = new Float64Array(pooled * rows * 2 * columns);
     for (let o = 0; o < layer.out; o++) {
       plane.fill(weights[layer.bias + o]);
       let at = layer.weight + o * channels * down * across;
@@ -132,7 +141,7 @@ const engine = (() => {
         for (let dy = 0; dy < down; dy++) {
           for (let dx = 0; dx < across; dx++) {
             const weight = weights[at++];
-            for (let y = 0; y < 2 * rows; y++) {
+            for (let y = 0; y < pooled * rows; y++) {
               const from = (c * height + y + dy) * width + dx, to = y * 2 * columns;
               for (let x = 0; x < 2 * columns; x++) plane[to + x] += weight * image.data[from + x];
             }
@@ -141,7 +150,7 @@ const engine = (() => {
       }
       for (let y = 0; y < rows; y++) {
         for (let x = 0; x < columns; x++) {
-          const i = 4 * y * columns + 2 * x, j = i + 2 * columns;
+          const i = pooled * y * 2 * columns + 2 * x, j = i + (pooled - 1) * 2 * columns;
           const most = Math.max(plane[i], plane[i + 1], plane[j], plane[j + 1]);
           out[(o * rows + y) * columns + x] = Math.max(most, 0);
         }
@@ -209,11 +218,15 @@ const engine = (() => {
       for (const image of seen) {
         const all = through(transformer.localization, [image], weights);
         for (let k = 0; k < all.length; k += num) {
-          const theta = Array.from(all.subarray(k, k + num)), grid = network.gridOf(theta);
+          const theta = Array.from(all.subarray(k, k + num));
+          const ofGrid = transformer.has_values ? theta.slice(0, -2) : theta;
+          const grid = network.gridOf(ofGrid);
           thetas.push(theta);
           grids.push(grid);
-          views.push(sample(
-            image, grid, transformer.size, transformer.padding, transformer.align_corners));
+          const view = sample(
+            image, grid, transformer.size, transformer.padding, transformer.align_corners);
+          const [slope, offset] = transformer.has_values ? theta.slice(-2) : [1, 0];
+          views.push({ ...view, data: view.data.map((value) => slope * value + offset) });
         }
       }
     }
@@ -246,5 +259,5 @@ const engine = (() => {
     });
   }
 
-  return { bytes, floats, similarity, distort, normalise, layOut, prepare, run, affineOf };
+  return { bytes, floats, similarity, distort, distortTime, normalise, layOut, prepare, run, affineOf };
 })();

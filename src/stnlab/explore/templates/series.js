@@ -61,7 +61,7 @@ function rangeOf() {
 }
 
 function chart(canvas, values, [low, high], moments) {
-  const context = canvas.getContext("2d"), { width, height } = canvas, text = Math.max(10, height / 16);
+  const context = canvas.getContext("2d"), { width, height } = canvas, text = height / 20;
   const left = 3.4 * text, below = 1.8 * text;
   const x = (step) => left + ((width - left - text) * step) / (numSteps - 1);
   const y = (value) => (height - below) * (1 - (clamp(value, low, high) - low) / (high - low));
@@ -78,10 +78,10 @@ function chart(canvas, values, [low, high], moments) {
     context.textAlign = "right";
     context.fillText(reads(value, span < 5 ? 1 : 0), left - 0.4 * text, y(value));
   }
-  context.textAlign = "center";
   for (const share of [0, 0.5, 1]) {
     const step = Math.round(share * (numSteps - 1));
-    context.fillText(step, x(step), height - below / 2);
+    context.textAlign = share === 1 ? "right" : "center";
+    context.fillText(share === 1 ? `${step} ${spec.unit}` : step, x(step), height - below / 2);
   }
   context.lineJoin = "round";
   moments?.forEach((at, step) => {

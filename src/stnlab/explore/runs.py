@@ -7,13 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
+from stnlab.checkpoints import load_epoch
 from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.spec import DatasetSpec
 from stnlab.distortions import Similarity
 from stnlab.errors import UserError
 from stnlab.explore import network
 from stnlab.folder import RunFolder
-from stnlab.run.recorder import load_epoch
 from stnlab.trained import Trained, load
 
 

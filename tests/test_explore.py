@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 from browser import dom_of, needs_chromium
+from own_data import SHAPES, write_tree
 
-from stnlab.config import PROJECT_DIR, compose
+from stnlab.config import PROJECT_DIR, compose, identity, to_plain
 from stnlab.data.image_batches import lay_out, normalise
 from stnlab.data.mimic.synthetic import Settings, ensure_episodes
 from stnlab.distortions import distort
@@ -45,12 +46,12 @@ def untrained(*overrides):
 class Cases:
     """Test digits, turned, shifted and scaled, for the page and for torch."""
 
-    def __init__(self, spec, num):
-        data = compose(["dataset=rot90"]).dataset.load().test
+    def __init__(self, spec, num, dataset=None):
+        images = (dataset or compose(["dataset=rot90"]).dataset).load().test.images
         rng = torch.Generator().manual_seed(0)
         self.spec, shape = spec, (num, spec.num_objects)
-        self.images = data.images[torch.randperm(10_000, generator=rng)[: num * shape[1]]]
-        self.images = self.images.view(*shape, 1, 28, 28)
+        images = images[torch.randperm(len(images), generator=rng)[: num * shape[1]]]
+        self.images = images.view(*shape, *images.shape[1:])
         self.angle = 180 * (2 * torch.rand(shape, generator=rng) - 1)
         self.shift = 0.3 * (2 * torch.rand(*shape, 2, generator=rng) - 1)
         self.scale = 0.6 + torch.rand(shape, generator=rng)
@@ -68,8 +69,9 @@ class Cases:
         ]
 
     def inputs(self, mean, std):
+        height, width = self.images.shape[-2:]
         thetas = similarity_theta(
-            self.angle.flatten(), self.shift.flatten(0, 1), self.scale.flatten()
+            *(self.angle.flatten(), self.shift.flatten(0, 1), self.scale.flatten()), width / height
         )
         pixels = normalise(distort(self.images.flatten(0, 1), thetas), mean, std)
         return lay_out(pixels.view(*self.images.shape), self.spec)
@@ -142,6 +144,21 @@ def test_every_model_and_warp_computes_what_torch_computes(name, tmp_path):
         if prediction.theta is not None:
             assert prediction.theta.std(dim=0).min() > 1e-4
         assert_same(of_run, prediction, overrides)
+
+
+@needs_chromium
+def test_pictures_of_ones_own_in_colour(tmp_path):
+    write_tree(tmp_path / "shapes", 10, 24, 30, channels=3)
+    run = untrained(
+        *("dataset=images", f"dataset.root={tmp_path / 'shapes'}", "dataset.name=shapes"),
+        *("model=stn", "warp=rotation"),
+    )
+    run.preprocessing = {"mean": [0.2, 0.3, 0.4], "std": [0.5, 0.6, 0.7]}
+    page = make_page([show(run)])
+    assert embedded(page.html)["spec"]["classes"] == list(SHAPES)
+    cases = Cases(run.spec, 3, run.config.dataset)
+    ((of_run,),) = computed(page.html, cases, tmp_path)
+    assert_same(of_run, Prediction.of(run.network, cases.inputs(*run.mean_and_std)), "shapes")
 
 
 def embedded(page):
@@ -297,6 +314,14 @@ def test_a_run_keeps_its_epochs(run_folder):
     kept = torch.load(run_folder / "checkpoints" / "epoch=2.ckpt", weights_only=True)
     assert all(torch.equal(kept[name], value) for name, value in last.items())
     assert (run_folder / "checkpoints" / "epoch=2.ckpt").stat().st_size < 130_000
+
+
+def test_keeping_epochs_makes_no_other_run():
+    keeps, does_not = (
+        identity(to_plain(compose(["dataset=rot90", f"trainer.keep_epochs={value}"])))
+        for value in ("true", "false")
+    )
+    assert keeps == does_not
 
 
 def test_a_page_of_a_run(run_folder, tmp_path, capsys):

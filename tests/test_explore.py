@@ -275,7 +275,7 @@ def test_it_is_played_with_by_keys_and_by_pointers(tmp_path, width):
     told = played(make_page([show(run) for run in runs]).html, PRESS, width, tmp_path)
     assert told["start"]["sliders"][0] == "60°"
     assert told["moved"]["sliders"] == ["−10°", "2 px", "−1 px", "× 1.05"]
-    assert all(re.search("right$|wrong, it is 3$", said) for said in told["moved"]["verdicts"])
+    assert all(re.search("right$|wrong, truly 3$", said) for said in told["moved"]["verdicts"])
     assert told["dragged"]["sliders"] == ["0°", "3 px", "−2 px", "× 1.00"]
     assert told["byHandle"]["sliders"] == ["90°", "0 px", "0 px", "× 0.71"]
     assert told["pinched"]["sliders"] == ["90°", "0 px", "0 px", "× 1.25"]
@@ -449,7 +449,7 @@ def test_series_are_played_with(of_series, tmp_path, width):
     assert told["start"]["sliders"] == ["× 1.00", "0"]
     assert told["moved"]["sliders"] == ["× 1.05", "1"]
     verdicts = told["moved"]["verdicts"]
-    assert all(re.search("right$|wrong, it is died$", said) for said in verdicts)
+    assert all(re.search("right$|wrong, truly died$", said) for said in verdicts)
 
 
 def test_a_warp_that_is_not_linear_needs_its_matrix():

@@ -115,7 +115,7 @@ function paintCard(card, result) {
   const isWrong = right !== null && right !== said;
   card.glance.append(`${run.model} says ${spec.classes[said]}${right === null ? "" : isWrong ? " ✗" : " ✓"}`);
   card.said = `${spec.classes[said]} (${percent(result.probabilities[said])})`;
-  verdict.textContent = `says ${card.said}${right === null ? "" : isWrong ? `: wrong, it is ${spec.classes[right]}` : ": right"}`;
+  verdict.textContent = `says ${card.said}${right === null ? "" : isWrong ? `: wrong, truly ${spec.classes[right]}` : ": right"}`;
   verdict.classList.toggle("wrong", isWrong);
 
   if (!transformer) return;

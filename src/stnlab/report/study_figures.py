@@ -4,19 +4,29 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from stnlab.evaluation.robustness import AXIS_LABELS
-from stnlab.report import clinical_figures
+from stnlab.report import clinical_figures, numerals
+from stnlab.report.claims import training_ranges
 from stnlab.report.published import Published
 from stnlab.report.results import Cell, Run
-from stnlab.report.statistics import Sample, describe
-from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
+from stnlab.report.statistics import Sample, describe, paired
+from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save, say
 from stnlab.report.summary import Row, StudyResult
+
+Curve = dict[float, float]  # of one run: amount or epoch to a score in [0, 1]
+_SEEDS = (
+    "In place of intervals that lie over each other or that a collapse leaves without meaning: a "
+    "thin line for each seed, dotted where it collapsed; it counts in the mean."
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
     """Draw all figures that the results allow into ``folder``, under the study's name."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [
-        draw(result, published, folder / f"{file_name(result.study.name)}-{kind}.png")
+        draw(result, published, folder / f"{file_name(result.study.name)}-{kind}.svg")
         for kind, draw in (
             ("robustness", _draw_robustness),
             ("seeds", _draw_seeds),
@@ -60,49 +70,103 @@ def file_name(text: str) -> str:
 
 
 def _draw_robustness(result: StudyResult, published: Published, path: Path) -> StudyFigure | None:
-    """SEED figures 1b to 4b, over seeds."""
-    curves = {
-        cell.name: {
-            point: describe(list(values.values()), collapsed=bool(cell.collapsed_runs()))
-            for point, values in cell.robustness().items()
-        }
-        for cell in result.study.cells
-    }
-    factors = list(dict.fromkeys(factor for curve in curves.values() for factor, _ in curve))
+    """SEED figures 1b to 4b, over seeds, and the differences between the rows of a claim."""
+    cells = [cell for cell in result.study.cells if cell.robustness()]
+    factors = list(dict.fromkeys(factor for cell in cells for factor, _ in cell.robustness()))
     if not factors:
         return None
-    figure = _figure(10, 3.8)
-    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
-    any_published = False
-    for axes, factor in zip(panels, factors, strict=True):
-        for index, cell in enumerate(result.study.cells):
-            curve = {
-                amount: sample
-                for (name, amount), sample in curves[cell.name].items()
-                if name == factor
-            }
-            _plot_band(axes, index, curve)
+    pairs = _robustness_pairs(result, cells)
+    figure = _figure(6.8 if pairs else 4.6, 2.5 * len(factors) + 0.5)
+    panels = figure.subplots(len(factors), 2 if pairs else 1, squeeze=False)
+    any_published = any_ranges = any_seeds = False
+    for row, factor in zip(panels, factors, strict=True):
+        trained = training_ranges(cells[0]).get(factor, 0)
+        for axes in row:
+            if trained > 0:
+                any_ranges = True
+                axes.axvspan(0, trained, color=GREY, alpha=0.13, linewidth=0, zorder=0)
+            axes.set_xlabel(AXIS_LABELS.get(factor, factor), fontsize=9)
+        any_seeds |= _plot_curves(row[0], cells, [_by_amount(cell, factor) for cell in cells])
+        for index, cell in enumerate(cells):
             reference = published.curve(cell.dataset, cell.model, cell.init, cell.padding, factor)
             if reference is not None:
                 any_published = True
-                axes.plot(
+                row[0].plot(
                     list(reference.accuracy),
                     [100 * accuracy for accuracy in reference.accuracy.values()],
                     linestyle=(0, (4, 3)),
                     linewidth=1,
                     color=colour(index),
                 )
-        axes.set_xlabel(AXIS_LABELS.get(factor, factor))
-    panels[0].set_ylabel("test accuracy, %")
-    _legend(figure, result.study.cells, any_published)
+        row[0].set_ylabel("accuracy, %")
+        for first, second in pairs:
+            _plot_difference(row[1], cells.index(first), first, second, factor)
+        if pairs:
+            row[1].axhline(0, color="black", linewidth=0.8)
+            row[1].set_ylabel("difference, points")
+    for column in panels.T:
+        low = min(axes.get_ylim()[0] for axes in column)
+        high = max(axes.get_ylim()[1] for axes in column)
+        for axes in column:
+            axes.set_ylim(low, high)
+    _legend(figure, cells, any_published, any_ranges)
     save(figure, path)
-    dashed = " Dashed, thin: published." if any_published else ""
+    several = len(pairs) > 1
+    differences = ", ".join(f"{first.name} − {second.name}" for first, second in pairs)
+    caption = [
+        "Accuracy on test digits distorted in one way at a time: mean over seeds with its 95% "
+        f"interval{_where_there_is_one(result)}.",
+        _SEEDS if any_seeds else "",
+        f"Right: the difference{'s' if several else ''} {differences}, seed by seed, with "
+        f"{'their' if several else 'its'} 95% interval."
+        if pairs
+        else "",
+        "Shaded: what the networks were trained on." if any_ranges else "",
+        "Dashed, thin: published." if any_published else "",
+    ]
     return StudyFigure(
         path,
-        f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table",
-        "Accuracy on test digits distorted in one way at a time: mean over seeds with its 95% "
-        f"interval{_where_there_is_one(result)}.{dashed}",
+        f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table"
+        + (f"; beside it {differences}" if pairs else ""),
+        " ".join(filter(None, caption)),
     )
+
+
+def _by_amount(cell: Cell, factor: str) -> dict[int, Curve]:
+    """Seed to accuracy by the amount of one distortion."""
+    return {
+        run.seed: {x: value for (name, x), value in run.robustness.items() if name == factor}
+        for run in cell.complete_runs()
+    }
+
+
+def _robustness_pairs(result: StudyResult, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    """The rows that claims on robustness compare; where there is none, the two that there are."""
+    by_name = {cell.name: cell for cell in cells}
+    claimed = dict.fromkeys(
+        pair
+        for each in result.claims
+        if each.claim.kind == "robustness"
+        for pair in each.claim.pairs
+        if by_name.keys() >= set(pair)
+    )
+    if not claimed and len(cells) == 2:
+        return [(cells[0], cells[1])]
+    return [(by_name[first], by_name[second]) for first, second in claimed]
+
+
+def _plot_difference(axes: Axes, index: int, first: Cell, second: Cell, factor: str) -> None:
+    """What seeds that both have differ by, in points, with the interval where there is one."""
+    ours, theirs = first.robustness(), second.robustness()
+    collapsed = bool(first.collapsed_runs() or second.collapsed_runs())
+    found = {
+        point[1]: paired(ours[point], theirs[point], collapsed)
+        for point in ours
+        if point[0] == factor and point in theirs
+    }
+    known = {x: each for x, each in found.items() if each.difference is not None}
+    samples = {x: Sample(len(e.seeds), e.difference, None, e.interval) for x, e in known.items()}
+    _plot_band(axes, index, samples, f"{first.name} − {second.name}", is_share=False)
 
 
 # --- every seed
@@ -112,7 +176,7 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     rows = [row for row in result.main_rows() if row.values]
     if not rows:
         return None
-    figure = _figure(8, 1.3 + 0.55 * len(rows))
+    figure = _figure(6.8, 1.3 + 0.55 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
         _plot_seeds(axes, place, row)
@@ -120,9 +184,8 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{rows[0].metric.label}, %")
     axes.grid(axis="x", alpha=0.25)
-    figure.legend(
-        handles=list(_seed_handles(rows)), loc="outside lower center", ncols=4, frameon=False
-    )
+    handles = list(_seed_handles(rows))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     save(figure, path)
     published = "; grey: published mean ± standard deviation" if result.is_published else ""
     return StudyFigure(
@@ -136,7 +199,7 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
 def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
     collapsed = {run.seed for run in row.cell.collapsed_runs()}
     for number, (seed, value) in enumerate(row.values.items()):
-        axes.plot(
+        (point,) = axes.plot(
             100 * value,
             place - 0.1 + 0.2 * (number + 0.5) / len(row.values),
             marker="X" if seed in collapsed else "o",
@@ -146,17 +209,21 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
             linestyle="none",
             zorder=3,
         )
+        fate = ", collapsed" if seed in collapsed else ""
+        say(point, f"{row.cell.name}, seed {seed}: {100 * value:.2f}{fate}")
     low, high = row.sample.interval or (row.sample.mean, row.sample.mean)
     if row.sample.mean is not None and low is not None and high is not None:
         ends = [100 * max(low, 0), 100 * min(high, 1)]
         axes.plot(ends, [place - 0.26] * 2, color="black", linewidth=1.6)
-        axes.plot(100 * row.sample.mean, place - 0.26, marker="D", color="black", markersize=5)
+        (mean,) = axes.plot(100 * row.sample.mean, place - 0.26, "D", color="black", markersize=5)
+        say(mean, f"{row.cell.name}: {numerals.spread(row.sample)} (n = {row.sample.n})")
     reference = row.published_sample
     if reference.mean is not None:
         sd = reference.sd or 0
         ends = [100 * max(reference.mean - sd, 0), 100 * min(reference.mean + sd, 1)]
         axes.plot(ends, [place + 0.26] * 2, color=GREY, linewidth=1.6)
-        axes.plot(100 * reference.mean, place + 0.26, marker="s", color=GREY, markersize=5)
+        (theirs,) = axes.plot(100 * reference.mean, place + 0.26, "s", color=GREY, markersize=5)
+        say(theirs, f"{row.cell.name}, published: {numerals.spread(reference)}")
 
 
 def _seed_handles(rows: Sequence[Row]) -> Iterator[Line2D]:
@@ -230,32 +297,27 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
     measure, distorted = "AUROC", ""
     if name == "val_accuracy":
         measure, distorted = "accuracy", " under the training distortion"
-    figure = _figure(8, 4.2)
+    figure = _figure(6.8, 4.2)
     axes = figure.subplots()
-    for index, cell in enumerate(result.study.cells):
-        epochs: dict[float, list[float]] = {}
-        for run in cell.complete_runs():
-            curve = {row["epoch"]: row[name] for row in run.history if name in row}
-            for epoch, value in curve.items():
-                epochs.setdefault(epoch, []).append(value)
-            if run.collapsed:
-                percent = [100 * value for value in curve.values()]
-                axes.plot(list(curve), percent, color=colour(index), linewidth=0.8, linestyle=":")
-        collapsed = bool(cell.collapsed_runs())
-        band = {epoch: describe(values, collapsed) for epoch, values in sorted(epochs.items())}
-        _plot_band(axes, index, band)
+    curves = [
+        {
+            run.seed: {row["epoch"]: row[name] for row in run.history if name in row}
+            for run in cell.complete_runs()
+        }
+        for cell in result.study.cells
+    ]
+    any_seeds = _plot_curves(axes, result.study.cells, curves)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"validation {measure}, %")
     _legend(figure, result.study.cells, any_published=False)
     save(figure, path)
-    any_collapsed = any(run.collapsed for run in result.study.complete_runs())
-    dotted = " Dotted: each collapsed run, which counts in the mean." if any_collapsed else ""
+    seeds = f" {_SEEDS}" if any_seeds else ""
     return StudyFigure(
         path,
         f"Validation {measure} against the epoch, a curve for each row of the table",
         f"Validation {measure}{distorted}, epoch by epoch: mean over seeds with its 95% interval"
-        f"{_where_there_is_one(result)}.{dotted}",
+        f"{_where_there_is_one(result)}.{seeds}",
     )
 
 
@@ -321,36 +383,82 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _plot_band(axes: Axes, index: int, curve: dict[float, Sample]) -> None:
-    """Means in % with their intervals, which are cut at 0 and 100 to be shown."""
-    points = [(x, sample.mean, sample.interval) for x, sample in curve.items()]
-    known = [
-        (x, mean, interval or (mean, mean)) for x, mean, interval in points if mean is not None
+def _plot_curves(axes: Axes, cells: Sequence[Cell], curves: Sequence[dict[int, Curve]]) -> bool:
+    """Each cell's mean, with its band or its seeds; returns whether there are seeds."""
+    bands = []
+    for cell, seeds in zip(cells, curves, strict=True):
+        points: dict[float, list[float]] = {}
+        for curve in seeds.values():
+            for x, value in curve.items():
+                points.setdefault(x, []).append(value)
+        collapsed = bool(cell.collapsed_runs())
+        bands.append({x: describe(values, collapsed) for x, values in sorted(points.items())})
+    over_each_other = [
+        any(other is not band and _lie_over_each_other(band, other) for other in bands)
+        for band in bands
     ]
+    by_seed = [
+        over or bool(cell.collapsed_runs())
+        for cell, over in zip(cells, over_each_other, strict=True)
+    ]
+    for index, cell in enumerate(cells):
+        _plot_band(axes, index, bands[index], cell.name, with_band=not by_seed[index])
+        collapsed_seeds = {run.seed for run in cell.collapsed_runs()}
+        for seed, curve in curves[index].items() if by_seed[index] else ():
+            axes.plot(
+                list(curve),
+                [100 * value for value in curve.values()],
+                color=colour(index),
+                linewidth=0.7,
+                linestyle=":" if seed in collapsed_seeds else "-",
+                alpha=0.7,
+            )
+    return any(by_seed)
+
+
+def _lie_over_each_other(one: dict[float, Sample], other: dict[float, Sample]) -> bool:
+    """Whether the intervals meet at half of the shared points or more."""
+    both = [(one[x].interval, other[x].interval) for x in one.keys() & other.keys()]
+    known = [(a, b) for a, b in both if a is not None and b is not None]
+    meet = sum(a.low <= b.high and b.low <= a.high for a, b in known)
+    return bool(known) and 2 * meet >= len(known)
+
+
+def _plot_band(
+    axes: Axes,
+    index: int,
+    curve: dict[float, Sample],
+    name: str,
+    with_band: bool = True,
+    is_share: bool = True,
+) -> None:
+    """Means in % with their intervals, which are cut at 0 and 100 of a share to be shown."""
+    known = {
+        x: (100 * sample.mean, [100 * end for end in sample.interval or (sample.mean,) * 2])
+        for x, sample in curve.items()
+        if sample.mean is not None
+    }
     if not known:
         return
-    xs = [x for x, *_ in known]
-    axes.plot(
-        xs,
-        [100 * mean for _, mean, _ in known],
-        color=colour(index),
-        marker=marker(index),
-        markersize=4,
-        linewidth=1.6,
-    )
-    axes.fill_between(
-        xs,
-        [100 * max(low, 0) for *_, (low, _) in known],
-        [100 * min(high, 1) for *_, (_, high) in known],
-        color=colour(index),
-        alpha=0.15,
-        linewidth=0,
-    )
+    xs, means = list(known), [mean for mean, _ in known.values()]
+    style: dict[str, Any] = {"color": colour(index), "marker": marker(index)}
+    axes.plot(xs, means, markersize=4, linewidth=1.6, **style)
+    if with_band:
+        lows, highs = np.array([ends for _, ends in known.values()]).T
+        if is_share:
+            lows, highs = np.maximum(lows, 0), np.minimum(highs, 100)
+        axes.fill_between(xs, lows, highs, color=colour(index), alpha=0.2, linewidth=0)
+    for x, (mean, (low, high)) in known.items():
+        (point,) = axes.plot(x, mean, marker="s", markersize=11, markeredgewidth=0, alpha=0)
+        said = f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
+        say(point, f"{name}, {x:g}: {said.replace('-', '−')}")
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
-    handles = [
+def _legend(
+    figure: Figure, cells: Sequence[Cell], any_published: bool, any_ranges: bool = False
+) -> None:
+    handles: list[Line2D | Patch] = [
         Line2D(
             [],
             [],
@@ -363,6 +471,10 @@ def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
     ]
     if any_published:
         handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle="--", label="published"))
+    if any_ranges:
+        handles.append(Patch(color=GREY, alpha=0.2, linewidth=0, label="trained on"))
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(4, len(handles), int(figure.get_figwidth() * 13 / (longest + 5))))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

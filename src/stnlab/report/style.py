@@ -16,7 +16,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX*"
 GREY = "#767676"
 _DPI = 110
-_HOVER = "hover: "
+_HOVER, _HOVER_ALONE = "hover: ", "hover alone: "
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _LONG_NUMBER, _FONTS = re.compile(r"-?\d+\.\d{3,}"), re.compile("'DejaVu Sans'.*?sans-serif")
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -33,13 +33,18 @@ def marker(index: int) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs."""
-    return text.replace("$", r"\$")
+    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs.
+
+    Characters that do not show, which no font has, are replaced.
+    """
+    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return shown.replace("$", r"\$")
 
 
 def say(artist: Artist, text: str) -> None:
     """Show ``text`` to who points at a marker in an SVG, or near it."""
-    artist.set_gid(_HOVER + text)
+    hidden = artist.get_alpha() == 0
+    artist.set_gid(f"{_HOVER_ALONE if hidden else _HOVER}{text}")
 
 
 def save(figure: Figure, path: Path) -> None:
@@ -70,13 +75,16 @@ def _lean(svg: str, name: str) -> bytes:
             if child.tag in dropped:
                 node.remove(child)
         identity = node.attrib.pop("id", "")
-        marker = node.find(f".//{{{_SVG}}}use") if identity.startswith(_HOVER) else None
-        if marker is not None:
+        is_alone = identity.startswith(_HOVER_ALONE)
+        if is_alone or identity.startswith(_HOVER):
+            marker = node.find(f".//{{{_SVG}}}use")
+            assert marker is not None
             place = {"cx": marker.get("x", ""), "cy": marker.get("y", ""), "r": "6"}
-            if "opacity: 0" in marker.get("style", ""):
+            if is_alone:
                 node.clear()
             around = ElementTree.SubElement(node, f"{{{_SVG}}}circle", place, opacity="0")
-            ElementTree.SubElement(around, f"{{{_SVG}}}title").text = identity[len(_HOVER) :]
+            said = identity.removeprefix(_HOVER_ALONE).removeprefix(_HOVER)
+            ElementTree.SubElement(around, f"{{{_SVG}}}title").text = said
         elif identity in used:
             node.set("id", f"{name}-{identity}")
         for key, value in node.items():

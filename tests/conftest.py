@@ -1,10 +1,12 @@
 """What several tests need: a short run, in a folder of its own."""
 
+import functools
+import http.server
 import os
 import signal
 import subprocess
 import sys
-from functools import partial
+import threading
 
 import pytest
 from short_run import SHORT
@@ -47,7 +49,7 @@ def start_py(tmp_path):
 @pytest.fixture
 def train_py(start_py):
     """Start ``train.py`` with overrides."""
-    return partial(start_py, "train.py")
+    return functools.partial(start_py, "train.py")
 
 
 @pytest.fixture
@@ -60,3 +62,31 @@ def sweep_py(start_py):
         return process.returncode, out, err
 
     return run
+
+
+@pytest.fixture
+def served(tmp_path, monkeypatch):
+    """A folder, and the address at which a server on this machine gives its files."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def do_GET(self):
+            if "redirect" in self.path:
+                self.send_response(302)
+                self.send_header("Location", self.path.partition("?")[2])
+                self.end_headers()
+            else:
+                super().do_GET()
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv("no_proxy", "*")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    handler = functools.partial(Quiet, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield folder, f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()

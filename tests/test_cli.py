@@ -9,6 +9,7 @@ import pytest
 from short_run import SHORT
 
 from stnlab.config import CONF_DIR
+from stnlab.config.composition import with_home
 
 
 def run(train_py, *arguments):
@@ -85,3 +86,18 @@ def test_every_combination_with_multirun(train_py, tmp_path):
     assert status == 0, err
     found = sorted(str(p.parent.relative_to(tmp_path)) for p in tmp_path.rglob("metrics.json"))
     assert found == [f"outputs/rot90/{m}/seed={s}" for m in ("cnn", "fcn") for s in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("init_from=outputs/RTS/cnn/seed=0", r"init_from=outputs/RTS/cnn/seed\=0"),
+        ("init_from=a/seed=0,b/seed=1", r"init_from=a/seed\=0,b/seed\=1"),
+        (r"init_from=a/seed\=0", r"init_from=a/seed\=0"),
+        ("init_from='a/seed=0'", "init_from='a/seed=0'"),
+        ("init_from=null", "init_from=null"),
+        ("name=a=b", "name=a=b"),
+    ],
+)
+def test_a_runs_folder_needs_no_quotes(given, meant):
+    assert with_home([given]) == [meant]

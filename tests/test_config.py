@@ -6,13 +6,11 @@ from dataclasses import fields
 
 import pytest
 import pytorch_lightning as pl
-import torch
 import yaml
 
 from stnlab import config as configs
 from stnlab.config import CONF_DIR, compose, compose_study
 from stnlab.errors import UserError
-from stnlab.optimizers import Adam
 from stnlab.schema import TrainerConfig
 
 GROUP_FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
@@ -68,10 +66,6 @@ def test_a_models_own_file_holds_none_of_a_datasets_numbers():
 
 def test_trainer_keys_are_lightnings():
     assert {f.name for f in fields(TrainerConfig)} <= set(inspect.signature(pl.Trainer).parameters)
-
-
-def test_optimizer_keys_are_torchs():
-    assert {f.name for f in fields(Adam)} <= set(inspect.signature(torch.optim.Adam).parameters)
 
 
 MISTAKES = [

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 import yaml
 
 from stnlab import extensions, parts
@@ -103,6 +104,29 @@ def test_every_example_runs(examples):
     changed = run(examples, sys.executable, "-c", SEVERAL, input=line + "\n")
     file.write_text(before)
     assert "holds a complete run of another config (extensions.my_parts was" in changed.stderr
+
+
+def test_a_killed_run_goes_on_with_parts_of_ones_own(examples):
+    """With an optimizer, a schedule and a callback of a user's: the same weights, bit by bit."""
+    (command,) = dict.fromkeys(each for each in COMMANDS if "optimizer=rmsprop" in each)
+    words = [each for each in overrides_of(command) if "epochs" not in each]
+    words = [sys.executable, str(PROJECT_DIR / "train.py"), *words, "trainer.max_epochs=3"]
+    assert run(examples, *words, "name=whole").returncode == 0
+    killed = subprocess.Popen([*words, "name=cut"], cwd=examples, stdout=subprocess.PIPE, text=True)
+    assert any(line.startswith("epoch 1/3") for line in killed.stdout)
+    killed.kill()
+    killed.communicate()
+    assert run(examples, *words, "name=cut").returncode == 0
+    cell = "stn-identity-zeros/seed=0"
+    whole, cut = (
+        torch.load(examples / "outputs" / name / cell / "checkpoints/last.ckpt", weights_only=True)
+        for name in ("whole", "cut")
+    )
+    assert cut["global_step"] == whole["global_step"] == 9
+    for name, weights in whole["state_dict"].items():
+        assert torch.equal(cut["state_dict"][name], weights)
+    rates = [each["optimizer_states"][0]["param_groups"][0]["lr"] for each in (whole, cut)]
+    assert rates[0] == rates[1] == pytest.approx(0.001 * 9 / 200)
 
 
 def test_the_study_runs_and_reports(examples):

@@ -62,7 +62,7 @@ def test_other_datas_files_of_the_same_names_are_left_alone(copy):
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[::-1]))
     before = path.read_bytes()
     with pytest.raises(
-        UserError, match=r"^dataset\.root: .* is not MNIST's: .*left as it is\. Leave"
+        UserError, match=r"^dataset\.root: .* is not MNIST's: .*left as it is\. Name"
     ):
         mnist.load(str(copy))
     assert path.read_bytes() == before

@@ -171,6 +171,7 @@ def test_the_localization_network_may_learn_at_its_own_rate():
         built,
         compose().dataset.spec(),
         compose().optimizer,
+        compose().schedule,
         0,
         learning_rates={"transformer": 1e-4},
     )

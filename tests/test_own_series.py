@@ -90,7 +90,7 @@ def test_what_is_missing_is_the_value_before_and_its_mask_is_0(tmp_path):
     nan = float("nan")
     x = np.array([[[nan, 1, nan, 3, nan]], [[1, 3, 1, 3, 2]], [[3, 1, 3, 1, 2]], [[1, 2, 3, 2, 2]]])
     np.savez(tmp_path / "x.npz", x=x, y=[0, 1, 0, 1])
-    source = open_source(str(tmp_path))
+    source = open_source(str(tmp_path), "")
     assert source.channels == ("channel 0", "mask->channel 0")
     mean, std = source.statistics(np.arange(4))
     assert (mean, std) == (pytest.approx(np.nanmean(x)), pytest.approx(np.nanstd(x)))

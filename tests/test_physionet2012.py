@@ -6,12 +6,10 @@
 import functools
 import gzip
 import hashlib
-import http.server
 import io
 import os
 import random
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -594,34 +592,6 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, root, monkeypatch):
 
 
 # -- Download ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A folder, and the address at which a server on this machine gives its files."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def do_GET(self):
-            if "redirect" in self.path:
-                self.send_response(302)
-                self.send_header("Location", self.path.partition("?")[2])
-                self.end_headers()
-            else:
-                super().do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    monkeypatch.setenv("no_proxy", "*")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    handler = functools.partial(Quiet, directory=folder)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield folder, f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -79,6 +79,21 @@ def test_a_grid_over_datasets_goes_to_each_datasets_folder():
     }
 
 
+def test_a_cell_is_named_for_the_part_that_was_chosen_and_not_for_its_keys():
+    (rot90,) = planned("model=cnn", "optimizer=adam,sgd", "schedule=none,cosine", seeds=[0])
+    assert cells(rot90) == [
+        f"cnn-schedule={schedule}-optimizer={optimizer}"
+        for optimizer in ("adam", "sgd")
+        for schedule in ("none", "cosine")
+    ]
+    (rot90,) = planned("model=cnn", "optimizer=adam,sgd", "optimizer.lr=0.1,0.01", seeds=[0])
+    assert cells(rot90) == [
+        f"cnn-optimizer={optimizer}-optimizer.lr={lr}"
+        for optimizer in ("adam", "sgd")
+        for lr in (0.1, 0.01)
+    ]
+
+
 def test_what_does_not_apply_makes_no_second_cell():
     (rot90,) = planned("dataset=rot90", "model=cnn", "padding=zeros,border", seeds=[0])
     assert len(rot90.runs) == 1
@@ -100,7 +115,7 @@ def test_cells_that_differ_in_another_key_get_names_of_their_own():
     [
         (["seed=1"], None, r"seed is a single run's key; a sweep takes seeds="),
         (["model=cnn"], "RTS", r"study=RTS sets model itself\. Leave model=… out"),
-        (["dataset=rot90,RTS", "model=multi-stn"], None, "warps each of two digits"),
+        (["dataset=rot90,RTS", "model=multi-stn"], None, "warps each of two objects"),
         (["model=cnn,sttn"], None, "Did you mean 'stn'"),
         (["model=cnn,"], None, "cannot read the override"),
         (["optimizer.lr=0.1,abc"], None, "optimizer.lr"),

@@ -1,6 +1,7 @@
 """What TensorBoard finds in a run's folder, read with TensorBoard's own reader."""
 
 import json
+import math
 
 import pytest
 from rich.console import Console
@@ -76,6 +77,18 @@ def test_hyperparameters_with_final_metrics(run):
     metrics = json.loads((outcome.path / "metrics.json").read_text())
     clean = events.Scalars("test/clean/accuracy")[0].value
     assert clean == pytest.approx(metrics["test"]["clean"]["accuracy"])
+
+
+def test_the_rates_of_every_part_of_the_network(short):
+    own = ["model.localization.lr=0.0001", "schedule=cosine", "trainer.log_every_n_steps=1"]
+    events = EventAccumulator(str(train(short(*own), Console(quiet=True)).path))
+    events.Reload()
+    for name, lr in (("network", 1e-3), ("transformer", 1e-4)):
+        found = events.Scalars(f"learning rate/{name}")
+        steps = [event.step - 1 for event in found]  # an event's step counts what is done
+        assert steps[-1] == 39
+        rates = [lr * (1 + math.cos(math.pi * step / 40)) / 2 for step in steps]
+        assert [event.value for event in found] == pytest.approx(rates)
 
 
 def test_runs_of_a_sweep_are_told_apart(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable
@@ -17,7 +18,6 @@ from omegaconf import DictConfig
 from stnlab import extensions
 from stnlab.config import commandline
 from stnlab.config.composition import (
-    CONF_DIR,
     VERSION_BASE,
     explain,
     from_hydra,
@@ -27,6 +27,7 @@ from stnlab.config.composition import (
 )
 from stnlab.config.identity import cell, dataset_label, folder, swept_cell, to_plain
 from stnlab.config.text import quoted
+from stnlab.data.places import CONF_DIR
 from stnlab.errors import UserError
 from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
@@ -40,11 +41,13 @@ train.py: fit, validate and test one run, and leave a complete run folder.
   python train.py dataset=RTS model=cnn seed=3
   python train.py dataset=same-image model=multi-stn init=left-right padding=border
   python train.py dataset=mimic dataset.source=synthetic model=ts-stn
-  python train.py trainer.max_epochs=1 trainer.limit_train_batches=0.1 name=quick
+  python train.py trainer=fast name=fast           seconds, to see what a run leaves
+  python train.py init_from=outputs/RTS/cnn/seed=0 dataset=rot90 model=cnn name=tuned
 
 The run folder is outputs/<name>/<cell>/seed=<n>, for example
-outputs/rot90/stn-identity-zeros/seed=0. A complete run is not run again; an interrupted one goes on
-from its last epoch. View it with: tensorboard --logdir outputs
+outputs/rot90/stn-identity-zeros/seed=0. A complete run is not run again, but goes on where
+trainer.max_epochs is larger now; an interrupted one goes on from its last epoch. View it with:
+tensorboard --logdir outputs
 
 Choices (GROUP=OPTION; each is a file conf/GROUP/OPTION.yaml):
 {groups}
@@ -229,7 +232,7 @@ def _main(
         if args.help:
             leaving_out = "study" if config_name == "train" else None
             groups = _describe_groups(commandline.folders(args), leaving_out)
-            print(help_text.format(groups=groups), end="")
+            print(_as_called(help_text).format(groups=groups), end="")
             return 0
         if not args.hydra_help:
             prepare(args, commandline.parse(args.overrides))
@@ -266,6 +269,13 @@ class _Ended(BaseException):  # no Exception, for Hydra
 def _tell(error: UserError) -> int:
     print(f"error: {error}", file=sys.stderr)
     return error.exit_status
+
+
+def _as_called(text: str) -> str:
+    """A help that says ``stnlab-train`` where the installed commands are used."""
+    if not Path(sys.argv[0]).name.startswith("stnlab-"):
+        return text
+    return re.sub(r"(?:python )?\b(train|sweep)\.py", r"stnlab-\1", text)
 
 
 def _describe_groups(folders: list[Path], leaving_out: str | None = None) -> str:

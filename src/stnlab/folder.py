@@ -2,7 +2,8 @@
 
 ``metrics.json`` appears last and in one step, so a folder that has it is complete. Just before it
 comes ``checksums.sha256``, as ``sha256sum`` writes it, over the results and the config. Runs of
-before there were checksums have none, and are read as they are.
+before there were checksums have none, and are read as they are. A complete run goes on to more
+epochs: what it was is kept beside, in ``epochs=<n>``.
 """
 
 import contextlib
@@ -18,9 +19,10 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from stnlab import parts
 from stnlab.config import differing_keys, identity, with_defaults
 from stnlab.errors import UserError
-from stnlab.files import locked, read_yaml, unwritable, write_atomically
+from stnlab.files import locked, read_yaml, replacing, unwritable, write_atomically
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
 _DATA = "data."
@@ -34,6 +36,7 @@ class State(Enum):
     fresh = "fresh"  # nothing that a run could go on from
     interrupted = "interrupted"  # the same config, not finished
     complete = "complete"  # the same config, finished
+    shorter = "shorter"  # the same but for more epochs now, finished: it can go on to them
     other_config = "other_config"  # a run of another config, finished or not
 
 
@@ -109,13 +112,13 @@ class RunFolder:
         """Take the folder for a run, or say what stands in it already.
 
         A folder that holds work of another config, or on other data, is left alone, unless
-        ``overwrite``.
+        ``overwrite``. So is that of a shorter run, until :meth:`go_on`.
 
         Raises:
             UserError: the folder holds another run, is unreadable, or cannot be written.
         """
         state, differences = self.look(plain_config, checksums)
-        if state is State.complete:
+        if state in (State.complete, State.shorter):
             return state
         if state is State.other_config and not overwrite:
             raise self.holds_another(differences)
@@ -139,6 +142,40 @@ class RunFolder:
             self._begin(plain_config, State.fresh)
         except OSError as error:
             raise unwritable(self.path, error) from error
+
+    def go_on(self, plain_config: dict[str, Any]) -> Path | None:
+        """Ready a complete run for more epochs; where it was not complete, there is nothing to do.
+
+        What it was is kept in ``epochs=<n>``, a run's folder, too, and whole before anything is
+        taken away. Killed in between, the run is complete, or interrupted after its last epoch.
+
+        Returns:
+            Where it is kept.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        if not self.metrics.exists():
+            return None
+        kept = self._kept(self._read_config()["trainer"]["max_epochs"])
+        leave_out = shutil.ignore_patterns("epochs=*", "events.out.tfevents.*", ".*")
+        try:
+            with replacing(kept) as temporary:
+                shutil.copytree(self.path, temporary, ignore=leave_out)
+                if kept.exists():  # of an attempt that was killed here
+                    shutil.rmtree(kept)
+            self.metrics.unlink()
+            self.checksums.unlink(missing_ok=True)
+            for path in {*self._results} - {self.config, self.history}:
+                path.unlink(missing_ok=True)
+            self._begin(plain_config, State.interrupted)
+        except OSError as error:
+            raise unwritable(self.path, error) from error
+        return kept
+
+    def _kept(self, num_epochs: int) -> Path:
+        """Where a run that went on is kept as it was after so many epochs."""
+        return self.path / f"epochs={num_epochs}"
 
     def _begin(self, plain_config: dict[str, Any], state: State) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
@@ -168,11 +205,33 @@ class RunFolder:
             self.require_undamaged()
         before = with_defaults(self._read_config(), plain_config)
         differences = differing_keys(identity(before), identity(plain_config))
-        if is_complete and not differences:
-            differences = differing_data(metrics.get("data"), checksums())
-        if differences:
-            return State.other_config, differences
-        return (State.complete if is_complete else State.interrupted), []
+        goes_on = _is_of_epochs(differences) and not self._hindrance(differences)
+        found = [] if goes_on else differences
+        if is_complete and not found:
+            found = differing_data(metrics.get("data"), checksums())
+        if found:
+            return State.other_config, found
+        if not is_complete:
+            return State.interrupted, []
+        return (State.shorter if goes_on else State.complete), []
+
+    def _hindrance(self, differences: list[Difference]) -> str:
+        """Why the run cannot go on to the epochs that are asked for now; empty where it can."""
+        ((_, before, now),) = differences
+        if not (isinstance(before, int) and now > before):
+            kept = self._kept(now)
+            there = f" What this one was after {now} epochs is in {kept}." if kept.exists() else ""
+            return f"A run goes on to more epochs, and not back to fewer.{there}"
+        name = str(self._read_config().get("parts", {}).get("schedule", "none"))
+        schedule = parts.offered("schedule").get(name)
+        if getattr(schedule, "needs_num_steps", True):
+            return (
+                f"It cannot go on to more epochs: under schedule={name} the rate of every step "
+                "follows from the number of all steps, so that the epochs it has had were others."
+            )
+        if not self.last_checkpoint.exists():
+            return f"It cannot go on to more epochs: there is no {self.last_checkpoint} to go from."
+        return ""
 
     def holds_another(self, differences: list[Difference]) -> UserError:
         """What to say where a run of another config is in the way."""
@@ -182,8 +241,9 @@ class RunFolder:
         else:
             what += " of another config"
         keys = "; ".join(f"{key} was {before}, is now {now}" for key, before, now in differences)
+        why = f"{self._hindrance(differences)} " if _is_of_epochs(differences) else ""
         return UserError(
-            f"{self.path} holds {what} ({keys}). It is left as it is. "
+            f"{self.path} holds {what} ({keys}). {why}It is left as it is. "
             "Either give this run another place with name=…, or delete the other with "
             "overwrite=true."
         )
@@ -286,6 +346,11 @@ class RunFolder:
 
     def _remedy(self) -> str:
         return f"Move {self.path} away, or give this run another place with name=… ."
+
+
+def _is_of_epochs(differences: list[Difference]) -> bool:
+    """Whether nothing but the number of epochs differs."""
+    return [key for key, *_ in differences] == ["trainer.max_epochs"]
 
 
 def differing_data(before: Any, now: Mapping[str, str]) -> list[Difference]:

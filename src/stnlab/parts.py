@@ -378,13 +378,19 @@ class SchedulePart(Part):
     So a resumed run has the rates of one that never stopped.
     """
 
-    needs_num_steps: ClassVar[bool] = False  # whether it depends on how long training will be
+    # Whether a step's factor depends on how many steps there will be; then no run of it goes on to
+    # more epochs than it was begun with.
+    needs_num_steps: ClassVar[bool] = False
 
     name: str = "none"
 
     def factor(self, step: int, num_steps: int) -> float:
         """What the rates are multiplied by at ``step``, 0 to ``num_steps`` - 1."""
         raise NotImplementedError(f"{type(self).__name__}.factor")
+
+    def rate(self, lr: float, step: int, num_steps: int) -> float:
+        """The rate at ``step`` of parameters whose own is ``lr``: it times :meth:`factor`."""
+        return lr * self.factor(step, num_steps)
 
 
 # --- the registry

@@ -1,4 +1,7 @@
-"""How the learning rate changes: a factor of every rate, as a function of the step."""
+"""How the learning rate changes with the step, under torch's argument names.
+
+A rate of its own, as ``model.localization.lr``, follows the schedule, too.
+"""
 
 import math
 from dataclasses import dataclass
@@ -24,10 +27,10 @@ class Constant(SchedulePart):
 @add_schedule("step")
 @dataclass
 class StepDecay(SchedulePart):
-    """The rate times ``gamma`` after every ``step_size`` steps, as :class:`torch`'s ``StepLR``."""
+    """The rate times ``gamma`` after every ``step_size`` steps, as torch's ``StepLR``."""
 
     name: str = "step"
-    step_size: int = 1000  # optimizer steps, not epochs
+    step_size: int = 5000  # optimizer steps, not epochs
     gamma: float = 0.5
 
     def factor(self, step: int, num_steps: int) -> float:  # noqa: ARG002
@@ -41,22 +44,30 @@ class StepDecay(SchedulePart):
 @add_schedule("cosine")
 @dataclass
 class Cosine(SchedulePart):
-    """Half a cosine from the rate down to ``final`` of it at the last step.
+    """Half a cosine from the rate down to ``eta_min``, as torch's ``CosineAnnealingLR``.
 
-    Source: Loshchilov and Hutter (2017), without restarts; torch's ``CosineAnnealingLR``.
+    Its ``T_max`` is the number of steps. Source: Loshchilov and Hutter (2017), without restarts.
     """
 
     needs_num_steps: ClassVar[bool] = True
 
     name: str = "cosine"
-    final: float = 0.0
+    eta_min: float = 0.0
 
     def factor(self, step: int, num_steps: int) -> float:
-        share = step / max(num_steps, 1)
-        return self.final + (1 - self.final) * (1 + math.cos(math.pi * share)) / 2
+        return (1 + math.cos(math.pi * step / num_steps)) / 2
+
+    def rate(self, lr: float, step: int, num_steps: int) -> float:
+        return self.eta_min + (lr - self.eta_min) * self.factor(step, num_steps)
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
-        require(0 <= self.final <= 1, "schedule.final", self.final, "0 to 1")
+        lowest = min([config.optimizer.lr, *config.model.learning_rates().values()])
+        require(
+            0 <= self.eta_min <= lowest,
+            "schedule.eta_min",
+            self.eta_min,
+            f"0 to {lowest}, the lowest rate that training begins with",
+        )
 
 
 @add_schedule("onecycle")
@@ -66,7 +77,7 @@ class OneCycle(SchedulePart):
 
     From ``1 / div_factor`` of it to it in the first ``pct_start`` of the steps, then down to
     ``1 / (div_factor * final_div_factor)``. Source: Smith and Topin (2019); names and values as in
-    torch's ``OneCycleLR``. The momentum stays.
+    torch's ``OneCycleLR``, whose ``max_lr`` is the rate. The momentum stays as it is.
     """
 
     needs_num_steps: ClassVar[bool] = True
@@ -80,8 +91,8 @@ class OneCycle(SchedulePart):
         first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
         top = self.pct_start * num_steps - 1
         if step <= top:
-            return _between(first, 1.0, step / max(top, 1))
-        return _between(1.0, last, (step - top) / max(num_steps - 1 - top, 1))
+            return _between(first, 1.0, step / (top or 1))
+        return _between(1.0, last, (step - top) / (num_steps - 1 - top))
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
         require(0 < self.pct_start < 1, "schedule.pct_start", self.pct_start, "between 0 and 1")
@@ -91,4 +102,4 @@ class OneCycle(SchedulePart):
 
 def _between(start: float, end: float, share: float) -> float:
     """Half a cosine from ``start`` to ``end``."""
-    return end + (start - end) * (1 + math.cos(math.pi * min(share, 1.0))) / 2
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

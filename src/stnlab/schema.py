@@ -65,6 +65,7 @@ class ExperimentConfig:
     output_dir: str = "outputs"
     overwrite: bool = False
     num_threads: int = 1
+    init_from: str | None = None
 
 
 class ClaimKind(Enum):

@@ -22,7 +22,6 @@ from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.layers.network import Network
 from stnlab.parts import OptimizerPart, SchedulePart
-from stnlab.schedules import Constant
 
 
 class Predictions(NamedTuple):
@@ -56,16 +55,16 @@ class Classification(pl.LightningModule):
         network: Network,
         spec: DatasetSpec,
         optimizer: OptimizerPart,
+        schedule: SchedulePart,
         seed: int,
         *,
-        schedule: SchedulePart | None = None,
         learning_rates: Mapping[str, float] | None = None,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.schedule = schedule or Constant()
+        self.schedule = schedule
         self.learning_rates = dict(learning_rates or {})
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
@@ -111,13 +110,17 @@ class Classification(pl.LightningModule):
 
     def _set_rates(self, optimizer: torch.optim.Optimizer) -> None:
         """The schedule's rates of the step that comes, computed from its number alone."""
-        if isinstance(self.schedule, Constant):
-            return
-        num_steps = self.num_steps_an_epoch * int(self.trainer.max_epochs or 0)
-        factor = self.schedule.factor(self._step, num_steps)
+        num_steps = self._steps_an_epoch * int(self.trainer.max_epochs or 0)
+        step = self.current_epoch * self._steps_an_epoch + len(self._losses)
         for group in optimizer.param_groups:
-            group["lr"] = factor * group.setdefault("initial_lr", group["lr"])
-        self._step += 1
+            lr = group.setdefault("initial_lr", group["lr"])
+            group["lr"] = self.schedule.rate(lr, step, num_steps)
+
+    def rates(self) -> dict[str, float]:
+        """The rates of the last step: the network's, and by first word those of their own."""
+        groups = self.trainer.optimizers[0].param_groups
+        names = ("network", *self.learning_rates)
+        return {name: group["lr"] for name, group in zip(names, groups, strict=True)}
 
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
@@ -125,8 +128,7 @@ class Classification(pl.LightningModule):
         loader = self.trainer.train_dataloader
         assert isinstance(loader, Chunks)
         loader.batches.epoch = self.current_epoch
-        self.num_steps_an_epoch = len(loader.batches)
-        self._step = self.current_epoch * self.num_steps_an_epoch
+        self._steps_an_epoch = len(loader.batches)
         self.epoch_scores = {}
         self._losses = []
         self._collected = {}

@@ -16,7 +16,43 @@ from hydra_plugins.stnlab_sweeper import _settle_ray
 from stnlab.config import PROJECT_DIR
 
 SWEEP_PY = [sys.executable, str(PROJECT_DIR / "sweep.py"), "dataset=rot90", "name=short", *SHORT]
-SWEEP = [*SWEEP_PY, "model=cnn,stn", "seeds=[0,1]"]
+# A part of a user's own, and a folder of configs of his own, must reach every worker.
+OWN_PART = """\
+from dataclasses import dataclass
+
+from stnlab.optimizers import Adam
+from stnlab.parts import add_optimizer
+
+
+@add_optimizer("halved")
+@dataclass
+class Halved(Adam):
+    def arguments(self):
+        return {**super().arguments(), "lr": self.lr / 2}
+"""
+OWN_CONFIG = """\
+# Adam at half of its rate.
+defaults:
+  - /schema/optimizer/halved@_here_
+  - _self_
+lr: 0.001
+betas: [0.9, 0.999]
+eps: 1.0e-8
+weight_decay: 0.0
+amsgrad: false
+"""
+
+
+@pytest.fixture(scope="module")
+def own_sweep(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """A sweep over two networks of ours, trained by an optimizer of a user's."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_parts.py").write_text(OWN_PART)
+    config = folder / "conf" / "optimizer" / "halved.yaml"
+    config.parent.mkdir(parents=True)
+    config.write_text(OWN_CONFIG)
+    own = ["--with", str(folder / "own_parts.py"), "--config-dir", str(folder / "conf")]
+    return [*SWEEP_PY, *own, "model=cnn,stn", "optimizer=halved", "seeds=[0,1]"]
 
 
 def sweep(folder: Path, command: list[str], environment: dict[str, str] | None = None) -> Path:
@@ -34,8 +70,8 @@ def sweep(folder: Path, command: list[str], environment: dict[str, str] | None =
 
 
 @pytest.fixture(scope="module")
-def on_joblib(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return sweep(tmp_path_factory.mktemp("joblib"), SWEEP)
+def on_joblib(tmp_path_factory: pytest.TempPathFactory, own_sweep: list[str]) -> Path:
+    return sweep(tmp_path_factory.mktemp("joblib"), own_sweep)
 
 
 def assert_same_numbers(one: Path, other: Path) -> None:
@@ -44,20 +80,25 @@ def assert_same_numbers(one: Path, other: Path) -> None:
     assert len(runs) == 4
     for run in runs:
         expected, found = (json.loads((each / run).read_text()) for each in (one, other))
-        for key in ("test", "best", "collapsed", "views"):
+        for key in ("test", "best", "collapsed", "views", "extensions"):
             assert found[key] == expected[key]
 
 
 @pytest.mark.usefixtures("slurm")
-def test_slurm_gives_the_same_numbers(on_joblib: Path, tmp_path: Path) -> None:
+def test_slurm_gives_the_same_numbers(
+    on_joblib: Path, own_sweep: list[str], tmp_path: Path
+) -> None:
     launcher = ["hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=5"]
-    found = sweep(tmp_path, [*SWEEP, *launcher])
+    found = sweep(tmp_path, [*own_sweep, *launcher])
     assert_same_numbers(on_joblib, found)
     assert any((tmp_path / "outputs" / ".submitit").rglob("*_result.pkl"))  # Slurm did it
 
 
-def test_ray_gives_the_same_numbers(on_joblib: Path, ray: RaySandbox, tmp_path: Path) -> None:
-    found = sweep(tmp_path, ray.command([*SWEEP, *OVERRIDES]), {**os.environ, **ray.environment()})
+def test_ray_gives_the_same_numbers(
+    on_joblib: Path, own_sweep: list[str], ray: RaySandbox, tmp_path: Path
+) -> None:
+    command = ray.command([*own_sweep, *OVERRIDES])
+    found = sweep(tmp_path, command, {**os.environ, **ray.environment()})
     assert_same_numbers(on_joblib, found)
 
 

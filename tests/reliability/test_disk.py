@@ -8,11 +8,13 @@ import subprocess
 import time
 
 import pytest
+from mimic3_tables import every_rule
 from rich.console import Console
 from short_run import SHORT
 
 from stnlab.config import compose
 from stnlab.errors import UserError
+from stnlab.mimic3.build import Settings, build
 from stnlab.run import train
 
 CNN = ["model=cnn", *SHORT]
@@ -74,6 +76,22 @@ def test_a_full_disk(disk, kib, kept):
         assert ("last.ckpt" in files(run)) is bool(kept)
         assert {path: path.read_bytes() for path in before} == before
     assert numbers(train(on(disk), quiet).metrics) == numbers(other.metrics)
+
+
+# The room is up before the rows are laid aside, at a list of stays, and among the episodes.
+@pytest.mark.parametrize("kib", [0, 64, 400])
+def test_a_full_disk_while_episodes_are_made(disk, tmp_path, kib):
+    raw = every_rule().write(tmp_path / "raw")
+    out = disk / "out"
+
+    def make():
+        return build(raw, out, None, Settings(jobs=1, whole=True), lambda _: None)
+
+    with room(disk, kib):
+        with pytest.raises(UserError, match=r"No space left on device\. Nothing was kept\. Make"):
+            make()
+        assert files(disk) == {"ballast"}
+    assert make()["samples"]["train"]["stays"] > 0
 
 
 def test_the_commands_on_a_full_disk(disk, train_py, sweep_py):

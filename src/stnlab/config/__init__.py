@@ -1,7 +1,6 @@
 """Typed configs: the schema, how Hydra fills it, and the rules it must keep."""
 
 from stnlab.config.composition import (
-    CONF_DIR,
     compose,
     compose_study,
     from_hydra,
@@ -17,7 +16,7 @@ from stnlab.config.identity import (
     to_plain,
     with_defaults,
 )
-from stnlab.data.places import PROJECT_DIR
+from stnlab.data.places import CONF_DIR, PROJECT_DIR
 from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
 __all__ = [

@@ -23,13 +23,11 @@ from stnlab import extensions, schema
 from stnlab.config import source
 from stnlab.config.text import keep_text
 from stnlab.config.validation import validate, validate_sweep
-from stnlab.data.places import PROJECT_DIR
+from stnlab.data.places import CONF_DIR
 from stnlab.errors import UserError, did_you_mean
 
-CONF_DIR = PROJECT_DIR / "conf"
-
 _PATH_AT_HOME = re.compile(
-    r"(?P<key>(output_dir|dataset\.root))=(?P<quote>['\"]?)(?P<path>~[^'\"]*)(?P=quote)"
+    r"(?P<key>(output_dir|dataset\.root|init_from))=(?P<quote>['\"]?)(?P<path>~[^'\"]*)(?P=quote)"
 )
 # Hydra 1.3 asks which version's behaviour is meant; 1.4 has one, and warns where it is asked for.
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
@@ -80,8 +78,17 @@ def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> Dict
 
 
 def with_home(overrides: Sequence[str]) -> list[str]:
-    """Overrides with ``~`` as Hydra's grammar can read it, where a shell has left it alone."""
-    return [_expanded(each) for each in overrides]
+    """Overrides with ``~`` as Hydra's grammar can read it, where a shell has left it alone.
+
+    So is the folder of a run, ``…/seed=0``, in ``init_from``, which would else need quotes.
+    """
+    return [_escaped(_expanded(each)) for each in overrides]
+
+
+def _escaped(override: str) -> str:
+    if not re.match(r"init_from=[^'\"]", override):
+        return override
+    return re.sub(r"(?<!^init_from)(?<!\\)=", r"\\=", override)
 
 
 def _expanded(override: str) -> str:

@@ -5,10 +5,11 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from stnlab import extensions, parts
-from stnlab.schema import ExperimentConfig, TrainerConfig
+from stnlab.checkpoints import checkpoint_of, weights_checksum
+from stnlab.schema import ExperimentConfig
 
 # Keys that say where a run happens, not what it is; parts say theirs.
 _CIRCUMSTANCES = {
@@ -16,6 +17,7 @@ _CIRCUMSTANCES = {
     "cell",
     "output_dir",
     "overwrite",
+    "init_from",  # what lies there is part of it: init_from_sha256
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
@@ -24,18 +26,34 @@ _CIRCUMSTANCES = {
 NOT_APPLICABLE = "NA"
 # What only a model with a transformer has.
 _OF_TRANSFORMERS = ("warp", "init", "padding")
-# What runs of before a group existed have had of it.
-_BEFORE = {"warp": ("affine", "time-affine"), "schedule": ("none",)}
+# What runs had that noted no part of a group: all the parts that there were, or what takes the
+# place of a group that did not exist. A new group needs a word here; a new part has none.
+_BEFORE = {
+    "dataset": ("digits", "mimic", "physionet2012"),
+    "model": ("cnn", "fcn", "logistic", "lstm", "multi-stn", "stn", "time-in-range", "ts-stn"),
+    "warp": ("affine", "time-affine"),
+    "init": ("start",),
+    "padding": ("padding",),
+    "distortion": ("similarity",),
+    "optimizer": ("adam",),
+    "schedule": ("none",),
+}
 
 
 def to_plain(config: ExperimentConfig) -> dict[str, Any]:
     """The resolved config as plain containers, enums by name.
 
     ``warp``, ``init`` and ``padding`` are "NA" for a model without a transformer. ``parts`` says by
-    which part each group is read, ``extensions`` the checksums of the user's modules that it takes.
+    which part each group is read, ``extensions`` the checksums of the user's modules that it takes,
+    ``init_from_sha256`` that of the weights that it starts from.
+
+    Raises:
+        UserError: those weights cannot be read.
     """
     plain = _plain(dataclasses.asdict(config))
     assert isinstance(plain, dict)
+    if config.init_from is not None:
+        plain["init_from_sha256"] = weights_checksum(checkpoint_of(config.init_from))
     if not config.model.has_transformer:
         plain |= dict.fromkeys(_OF_TRANSFORMERS, NOT_APPLICABLE)
     kinds = {
@@ -92,22 +110,22 @@ def with_defaults(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]
         now: of a run that it is compared with; its parts say which keys there are.
     """
     kinds = now.get("parts", {})
+    were = {group for group, kind in kinds.items() if kind in _BEFORE.get(group, ())}
     added = {key: value for key, value in flatten(now).items() if key not in flatten(before)}
     completed = dict(before)
     for key, value in added.items():
         group, _, rest = key.partition(".")
-        is_new = group == "parts" or (group in _BEFORE and group not in before)
-        if is_new:
-            known = (
-                group == "parts" or now[group] == NOT_APPLICABLE or kinds[group] in _BEFORE[group]
-            )
-            default = value if known else _MISSING
-        elif group in kinds and isinstance(before.get(group), dict):
+        if group == "parts":
+            default = value if rest in were else _MISSING
+        elif group not in kinds:
+            is_left_out = group not in before and value == NOT_APPLICABLE
+            default = value if is_left_out else _default(ExperimentConfig, key)
+        elif group in before or group in were:
             default = _default(parts.offered(group)[kinds[group]], rest)
-        elif group == "trainer":
-            default = _default(TrainerConfig, rest)
+            if group not in before and default is _MISSING:
+                default = value
         else:
-            default = _default(ExperimentConfig, key)
+            default = _MISSING
         if default is not _MISSING:
             _set(completed, key, default)
     return completed
@@ -122,20 +140,24 @@ def _default(kind: type[Any], key: str) -> Any:
     field = {each.name: each for each in dataclasses.fields(kind)}.get(first)
     if field is None:
         return _MISSING
+    if rest:
+        inner = get_type_hints(kind)[first]
+        is_group = isinstance(inner, type) and dataclasses.is_dataclass(inner)
+        return _default(inner, rest) if is_group else _MISSING
     value = field.default
     if field.default_factory is not dataclasses.MISSING:
         value = field.default_factory()
-    if rest:
-        return _default(type(value), rest) if dataclasses.is_dataclass(value) else _MISSING
-    if value in (dataclasses.MISSING, "???"):
-        return _MISSING
-    return _plain(value)
+    return _MISSING if value in (dataclasses.MISSING, "???") else _plain(value)
 
 
 def _set(plain: dict[str, Any], key: str, value: Any) -> None:
+    """Set a key of a flat name, unless something stands there that is no group."""
     *groups, last = key.split(".")
     for group in groups:
-        plain[group] = dict(plain.get(group) or {})
+        inner = plain.get(group, {})
+        if not isinstance(inner, dict):
+            return
+        plain[group] = dict(inner)
         plain = plain[group]
     plain[last] = value
 

@@ -3,7 +3,12 @@
 Nothing is loaded before a config has passed here.
 """
 
+import os
+
+from stnlab.checkpoints import checkpoint_of
+from stnlab.config.identity import folder
 from stnlab.config.trust import require_plain_study
+from stnlab.errors import UserError
 from stnlab.rules import (
     MAX_COUNT,
     require,
@@ -38,6 +43,7 @@ def validate(config: ExperimentConfig) -> None:
         parts += [config.warp, config.init, config.padding]
     for part in parts:
         part.check(config, spec)
+    _require_start(config)
 
 
 def validate_sweep(config: SweepConfig) -> None:
@@ -92,6 +98,25 @@ def _validate_trainer(trainer: TrainerConfig) -> None:
         trainer.profiler,
         f"null, {', '.join(PROFILERS)}",
     )
+
+
+def _require_start(config: ExperimentConfig) -> None:
+    """Weights to start from, which are not those of the run itself."""
+    if config.init_from is None:
+        return
+    require_path("init_from", config.init_from)
+    checkpoint, own = checkpoint_of(config.init_from), folder(config)
+    if not os.path.isfile(checkpoint):  # noqa: PTH113  # see checkpoint_of
+        raise UserError(
+            f"init_from is '{config.init_from}', but there is no {checkpoint}. Name the folder of "
+            "a run, whose last weights are taken, or a checkpoint, as "
+            "outputs/RTS/cnn/seed=0/checkpoints/best.ckpt."
+        )
+    if checkpoint.resolve().is_relative_to(own.resolve()):
+        raise UserError(
+            f"init_from is '{config.init_from}', which lies in this run's own folder, {own}. Give "
+            "this run another place with name=… ."
+        )
 
 
 def _require_place(config: ExperimentConfig) -> None:

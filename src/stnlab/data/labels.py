@@ -83,19 +83,6 @@ def _in_range(labels: NDArray[Any], num_classes: int, where: str) -> Labels:
 # --- parts held out
 
 
-def check_size(key: str, size: float | None) -> None:
-    """Refuse a size that is neither a count nor a share."""
-    if size is None:
-        return
-    is_count = isinstance(size, int)
-    require(
-        0 <= size < (2**31 if is_count else 1),
-        key,
-        size,
-        "a count of 0 or more, a share of 0 to below 1, or null",
-    )
-
-
 def quotas(
     labels: Mapping[str, Labels], val_size: float | None, test_size: float | None
 ) -> dict[str, Labels]:

@@ -1,6 +1,7 @@
 """MNIST: the four IDX files, found, checked and read.
 
-LeCun, Cortes and Burges; CC BY-SA 3.0. The project ships the files under ``data/mnist``.
+LeCun, Cortes and Burges; CC BY-SA 3.0. The project ships the files under ``data/mnist``; an
+installed stnlab has none, and keeps what it downloads in the user's cache.
 """
 
 import gzip
@@ -13,9 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR, default_root
 from stnlab.errors import UserError
 
-BUNDLED_ROOT = Path(__file__).resolve().parents[3] / "data" / "mnist"
+BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
 
 # Size in bytes and SHA-256 of the unpacked files.
@@ -38,6 +40,12 @@ _FILES = {
     ),
 }
 
+_INSTEAD = (
+    "leave dataset.root out to use those that the project ships"
+    if IS_CHECKOUT
+    else "name another folder that has them with dataset.root=FOLDER"
+)
+
 
 @dataclass(frozen=True)
 class Digits:
@@ -51,7 +59,7 @@ class Digits:
 
 
 def load(root: str | None = None) -> Digits:
-    """Read MNIST from ``root``, or from the shipped files when it is None.
+    """Read MNIST from ``root``; when it is None, from the shipped files or the user's cache.
 
     The files may be packed (``.gz``) or not, in ``root`` or in torchvision's
     ``root/MNIST/raw``. Missing ones are downloaded there by torchvision.
@@ -59,7 +67,8 @@ def load(root: str | None = None) -> Digits:
     Raises:
         UserError: when a file is damaged, or missing and cannot be downloaded.
     """
-    folder = Path(root) if root is not None else BUNDLED_ROOT
+    own = BUNDLED_ROOT if IS_CHECKOUT else default_root("mnist")
+    folder = Path(root) if root is not None else own
     if any(_find(folder, name) is None for name in _FILES):
         _download(folder)
     content = {name: _read_checked(folder, name, *known) for name, known in _FILES.items()}
@@ -116,10 +125,10 @@ def _download(folder: Path) -> None:
         over_tls(str(folder), train=True, download=True)
     except (RuntimeError, OSError) as error:
         _remove_if_empty(folder)
+        reason = " ".join(str(error).split())
         raise UserError(
             f"dataset.root: {folder} lacks {', '.join(missing)}, and the download failed "
-            f"({error}). Put MNIST's four files there, packed or not, or leave dataset.root out "
-            "to use those that the project ships."
+            f"({reason}). Put MNIST's four files there, packed or not, or {_INSTEAD}."
         ) from error
 
 
@@ -151,9 +160,8 @@ def _read_checked(folder: Path, name: str, size: int, sha256: str) -> bytes:
 def _refused(path: Path, reason: str) -> UserError:
     """Other data has files of these names, too, as Fashion-MNIST and KMNIST: it is the user's."""
     return UserError(
-        f"dataset.root: {path} {reason}. It is left as it is. Leave dataset.root out to use the "
-        "four files that the project ships, or name a folder that holds them, or one that lacks "
-        "this file, which is downloaded then."
+        f"dataset.root: {path} {reason}. It is left as it is. Name a folder that holds MNIST's "
+        f"four files, or one that lacks this file, which is downloaded then, or {_INSTEAD}."
     )
 
 

@@ -7,12 +7,18 @@ import os
 import stat
 from pathlib import Path
 
-# A checkout's folder; what is installed elsewhere has none of its files beside it.
-PROJECT_DIR = Path(__file__).resolve().parents[3]
+_PACKAGE = Path(__file__).resolve().parents[1]
+# A checkout's folder; an installed stnlab has in its package what it needs of it (setup.py).
+PROJECT_DIR = _PACKAGE.parents[1]
+IS_CHECKOUT = _PACKAGE.parent.name == "src" and (PROJECT_DIR / "conf").is_dir()
+CONF_DIR = (PROJECT_DIR if IS_CHECKOUT else _PACKAGE) / "conf"
+PUBLISHED_DIR = PROJECT_DIR / "data" / "published" if IS_CHECKOUT else _PACKAGE / "published"
 
 
 def default_root(name: str) -> Path:
     """Where data lies that no dataset.root names: downloaded or generated, never committed."""
+    if not IS_CHECKOUT:
+        return _user_cache() / name
     root = PROJECT_DIR / ".cache" / name
     return root if root.exists() or _may_be_written(root) else _user_cache() / name
 

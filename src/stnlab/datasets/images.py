@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from stnlab.data.spec import DatasetSpec, ImageSpec, Task
-from stnlab.errors import UserError
+from stnlab.datasets.own import OwnData
 from stnlab.parts import ImageDataset, add_dataset
-from stnlab.rules import MAX_WIDTH, require, require_path, require_seed
+from stnlab.rules import MAX_WIDTH, require
 
 if TYPE_CHECKING:
     from stnlab.data.image_batches import ImageParts
@@ -26,17 +26,20 @@ class Color(Enum):
 
 @add_dataset("images")
 @dataclass
-class Images(ImageDataset):
+class Images(OwnData, ImageDataset):
     """Images of a user's own in ``root``, by class. See :mod:`stnlab.data.images.source`."""
+
+    layouts: ClassVar[str] = (
+        "train/ and test/ with a folder of images for each class; a folder for each class alone, "
+        "which is split by dataset.seed; IDX files named as Fashion-MNIST's "
+        "(train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-…); or an .npz with x and "
+        "y, or x_train, y_train, x_test, y_test"
+    )
 
     size: list[int] | None = None  # [height, width], to which all are resized; null: as they are
     color: Color = Color.auto
-    val_size: int | float | None = None  # count or share held out of training; null: 0.1
-    test_size: int | float | None = None  # the same for the test; null: 0.2, or the data's own
-    seed: int = 0  # of what is held out and of the test distortions; not the run's seed
 
     def spec(self) -> ImageSpec:
-        self._check_keys()
         source = self._source()
         return ImageSpec(
             Task.multiclass,
@@ -84,7 +87,7 @@ class Images(ImageDataset):
         of, places = held["test"]
         names = source.names(of)
         return ImageParts(
-            name=f"images in {Path(str(self.root)).resolve().name}",
+            name=f"images in {self.place}",
             train=parts["train"],
             val=parts["val"],
             test=parts["test"],
@@ -95,29 +98,22 @@ class Images(ImageDataset):
         )
 
     def checksums(self) -> dict[str, str]:
-        from stnlab.data import checksum
-
-        try:
-            source, root = self._source(), Path(str(self.root))
-        except UserError:
-            return {}
-        folder = root if root.is_dir() else root.parent
-        return checksum.kept(
-            folder,
-            f"images of {root.name}",
-            [root, *source.folders],
-            lambda: {"sha256": checksum.of_files(folder, source.files)},
+        return self.kept_checksums(
+            lambda: ((source := self._source()).files, [Path(str(self.root)), *source.folders])
         )
 
     def _source(self) -> "ImageSource":
-        from stnlab.data.images.source import LAYOUTS, open_source
+        from stnlab.data.images.source import open_source
 
-        if self.root is None:
-            raise UserError(
-                f"dataset.root has no value, and dataset={self.name} has none of its own: name a "
-                f"folder. It may hold {LAYOUTS}."
-            )
-        return open_source(self.root)
+        root = self.check_keys()
+        require(
+            self.size is None
+            or (len(self.size) == 2 and all(1 <= each <= MAX_WIDTH for each in self.size)),
+            "dataset.size",
+            self.size,
+            "null, or [height, width] in pixels",
+        )
+        return open_source(root, self.layouts)
 
     def _channels(self, source: "ImageSource") -> int:
         return {Color.auto: source.channels, Color.grey: 1, Color.rgb: 3}[self.color]
@@ -125,23 +121,6 @@ class Images(ImageDataset):
     @property
     def _size(self) -> tuple[int, int] | None:
         return None if self.size is None else (self.size[0], self.size[1])
-
-    def _check_keys(self) -> None:
-        """What must be right before anything is read."""
-        from stnlab.data.labels import check_size
-
-        if self.root is not None:
-            require_path("dataset.root", self.root)
-        size = self.size
-        require(
-            size is None or (len(size) == 2 and all(1 <= each <= MAX_WIDTH for each in size)),
-            "dataset.size",
-            size,
-            "null, or [height, width] in pixels",
-        )
-        check_size("dataset.val_size", self.val_size)
-        check_size("dataset.test_size", self.test_size)
-        require_seed("dataset.seed", self.seed)
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)

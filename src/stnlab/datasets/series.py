@@ -1,13 +1,12 @@
 """A user's own series."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
-from stnlab.errors import UserError
+from stnlab.datasets.own import OwnData
 from stnlab.parts import SeriesDataset, add_dataset
-from stnlab.rules import require, require_path, require_seed
+from stnlab.rules import require
 
 if TYPE_CHECKING:
     from stnlab.data.series.source import SeriesSource
@@ -17,18 +16,20 @@ if TYPE_CHECKING:
 
 @add_dataset("series")
 @dataclass
-class Series(SeriesDataset):
+class Series(OwnData, SeriesDataset):
     """Series of a user's own in ``root``, by class. See :mod:`stnlab.data.series.source`."""
+
+    layouts: ClassVar[str] = (
+        "NAME_TRAIN.ts and NAME_TEST.ts, as UCR and UEA have them; train.npz and test.npz, or one "
+        ".npz, which is split by dataset.seed, with x (N, channels, steps) and y (N,); or "
+        "train.csv and test.csv, or one .csv, with the columns id, time, variable, value and label"
+    )
 
     circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable", "unit")
 
-    val_size: int | float | None = None  # count or share held out of training; null: 0.1
-    test_size: int | float | None = None  # the same for the test; null: 0.2, or the data's own
     unit: str = "steps"  # what a step is, in figures
-    seed: int = 0  # of what is held out; not the run's seed
 
     def spec(self) -> SeriesSpec:
-        self._check_keys()
         source = self._source()
         return SeriesSpec(
             Task.multiclass,
@@ -58,7 +59,7 @@ class Series(SeriesDataset):
             for part, (of, places) in held.items()
         }
         return SeriesParts(
-            name=f"series in {Path(str(self.root)).resolve().name}",
+            name=f"series in {self.place}",
             train=parts["train"],
             val=parts["val"],
             test=parts["test"],
@@ -71,42 +72,16 @@ class Series(SeriesDataset):
         )
 
     def checksums(self) -> dict[str, str]:
-        from stnlab.data import checksum
-
-        try:
-            source, root = self._source(), Path(str(self.root))
-        except UserError:
-            return {}
-        folder = root if root.is_dir() else root.parent
-        return checksum.kept(
-            folder,
-            f"series of {root.name}",
-            source.files,
-            lambda: {"sha256": checksum.of_files(folder, source.files)},
-        )
+        return self.kept_checksums(lambda: ((files := self._source().files), files))
 
     def _source(self) -> "SeriesSource":
-        from stnlab.data.series.source import LAYOUTS, open_source
+        from stnlab.data.series.source import open_source
 
-        if self.root is None:
-            raise UserError(
-                f"dataset.root has no value, and dataset={self.name} has none of its own: name a "
-                f"folder. It may hold {LAYOUTS}."
-            )
-        return open_source(self.root)
-
-    def _check_keys(self) -> None:
-        """What must be right before anything is read."""
-        from stnlab.data.labels import check_size
-
-        if self.root is not None:
-            require_path("dataset.root", self.root)
-        check_size("dataset.val_size", self.val_size)
-        check_size("dataset.test_size", self.test_size)
+        root = self.check_keys()
         require(
             self.unit.strip() != "" and self.unit.isprintable(), "dataset.unit", self.unit, "a word"
         )
-        require_seed("dataset.seed", self.seed)
+        return open_source(root, self.layouts)
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)

@@ -30,7 +30,8 @@ def say_result(metrics: Mapping[str, Any]) -> str:
 
 def examples(metrics: Mapping[str, Any]) -> str:
     """What a complete run's examples are called; earlier runs were on digits and on stays."""
-    found = metrics.get("data", {}).get("examples")
+    data = metrics.get("data")
+    found = data.get("examples") if isinstance(data, Mapping) else None
     return str(found or ("stays" if "auroc" in metrics["test"] else "digits"))
 
 

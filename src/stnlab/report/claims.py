@@ -82,9 +82,8 @@ def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
         return ClaimResult(
             claim, _overall(pairs), " ".join(_say_robustness(pairs)), pairs, metric=None
         )
-    metric = next(
-        (_metric(claim, cell) for pair in claim.pairs if (cell := study.cell(pair[0]))), ""
-    )
+    cells = [found for pair in claim.pairs if (found := study.cell(pair[0]))]
+    metric = _metric(claim, cells[0]) if cells else ""
     other = other_epoch(metric)
     others = [_verdict(pair.other_epoch) for pair in pairs if pair.other_epoch is not None]
     return ClaimResult(
@@ -92,14 +91,14 @@ def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
         _overall(pairs),
         " ".join(_say_pairs(pairs, other)),
         pairs,
-        label_of(metric) or None,
-        label_of(other) if other and others else None,
+        label_of(metric, cells[0]) if cells else None,
+        label_of(other, cells[0]) if other and others else None,
         _overall_of(others) if others else "",
     )
 
 
 def _metric(claim: Claim, cell: Cell) -> str:
-    return claim.metric or metrics_of(cell.dataset)[0].key
+    return claim.metric or metrics_of(cell)[0].key
 
 
 def _overall(pairs: Sequence[PairResult]) -> str:

@@ -10,7 +10,12 @@ from urllib.parse import quote
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
-from stnlab.report.protocol import departures, environment_facts, protocol_differences
+from stnlab.report.protocol import (
+    departures,
+    environment_facts,
+    protocol,
+    protocol_differences,
+)
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
 from stnlab.report.results import CHALLENGE_METRICS, RunState, Study, read_study
 from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
@@ -59,7 +64,8 @@ def _write(folders: Sequence[Path], out: Path) -> None:
         _FILTERS,
         title=title,
         results=list(zip(results, figures, strict=True)),
-        protocol=protocol_differences(studies),
+        protocol=protocol(studies),
+        differences=protocol_differences(studies),
         departures={study.name: departures(study) for study in studies},
         margin=MARGIN,
         facts=environment_facts(studies),

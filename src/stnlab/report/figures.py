@@ -30,7 +30,7 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
     figure = Figure(
         figsize=(width, width * panel.shape[0] / panel.shape[1] + 0.6), layout="constrained"
     )
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     axes = figure.subplots()
     axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
@@ -40,7 +40,7 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
 def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
     """Accuracy against the amount of each distortion (SEED figures 1b to 4b)."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
-    figure.suptitle(title, fontsize=10)
+    figure.suptitle(plain(title), fontsize=10)
     for axes, factor in zip(figure.subplots(1, len(AMOUNTS), sharey=True), AMOUNTS, strict=True):
         curve = [point for point in points if point.factor == factor]
         axes.plot([p.amount for p in curve], [100 * p.accuracy for p in curve], marker="o")

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stnlab.report.style import COLOURS, save
+from stnlab.report.style import COLOURS, plain, save
 
 _GAP = 0.5  # of a frame's side, around each frame: the outline may reach beyond it
+_LABEL_LENGTH = 10
 _LABEL = 0.35  # of a frame's side, between a frame and its view
 
 
@@ -69,7 +70,7 @@ def draw_film_strip(
     canvas = np.ones((len(strips) * down, len(names) * across, 3), np.float32)
     size = 0.62 * len(names), 0.62 * len(names) * canvas.shape[0] / canvas.shape[1] + 0.55
     figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(plain(title), fontsize=9)
     axes = figure.subplots()
     axes.set_axis_off()
     edges = []
@@ -86,7 +87,8 @@ def draw_film_strip(
             edges += [points, points[: frame.num_top]]
             mark, colour = ("", "black") if frame.is_right else (" ✗", COLOURS[1])
             place = left + width / 2, below - height * 0.06
-            axes.text(*place, f"{frame.label}{mark}", fontsize=7, ha="center", color=colour)
+            label = frame.label if len(frame.label) <= _LABEL_LENGTH else frame.label[:9] + "…"
+            axes.text(*place, f"{plain(label)}{mark}", fontsize=7, ha="center", color=colour)
     extent = (0, canvas.shape[1], canvas.shape[0], 0)
     axes.imshow(canvas, extent=extent, interpolation="nearest")
     thin, thick = COLOURS[5], COLOURS[4]

@@ -8,10 +8,13 @@ from typing import Any, NamedTuple
 from stnlab.config import compose, identity, to_plain
 from stnlab.config.identity import flatten
 from stnlab.errors import UserError
-from stnlab.report.results import CLINICAL_DATASETS, Run, Study
+from stnlab.report.results import Run, Study
 
 _PAIRS = ("two_channel", "same_image")
 _SEED_DATASETS = ("rot90", "RTS", "two-channel", "same-image", "mimic")
+_CLINICAL = ("mimic", "physionet2012")
+_KINDS = ("digits", *_CLINICAL)  # the parts that these datasets are
+_SCORES = {"auroc": "AUROC"}  # as they are written
 # Keys that may differ without making another protocol: rows differ in some, SEED's text and code in
 # others.
 _FREE = (
@@ -30,7 +33,9 @@ def departures(study: Study) -> list[str]:
     """
     found: dict[str, list[str]] = {}
     for cell in study.cells:
-        for flat in (identity(run.config) for run in cell.complete_runs()):
+        for flat in (
+            identity(each.config) for each in cell.complete_runs() if is_of_seed(each.config)
+        ):
             theirs = _as_seed(str(flat.get("dataset.name")), str(flat.get("model.name")))
             for key, value in theirs.items():
                 nothing_held_out = key == "dataset.val_size" and flat.get(key) == 0  # as SEED
@@ -62,47 +67,136 @@ def _word(value: Any) -> str:
 
 
 def protocol_differences(studies: Sequence[Study]) -> list[str]:
-    """Sentences on where these runs leave SEED's protocol or decide what it leaves open."""
-    flats = [flatten(run.config) for study in studies for run in study.complete_runs()]
-    images = [flat for flat in flats if flat and flat.get("dataset.name") not in CLINICAL_DATASETS]
-    series = [flat for flat in flats if flat.get("dataset.name") in CLINICAL_DATASETS]
+    """Sentences on where these runs leave SEED's protocol or decide what it leaves open.
+
+    Nothing where no run is on data that SEED's questions are about.
+    """
+    runs = [run for run in _complete(studies) if is_of_seed(run.config)]
+    if not runs:
+        return []
+    flats = [flatten(run.config) for run in runs]
+    digits = [flat for flat in flats if flat and not _is_clinical(flat)]
+    stays = [flat for flat in flats if _is_clinical(flat)]
     return [
-        *_seeds(studies),
-        *_patients(studies),
-        *_series(series),
-        *_held_out(images),
-        *_pairs(images),
-        *_distortion(images),
-        *_transformer(images),
-        *_settings(images),
+        f"{_seeds(studies)} SEED's own seeds are not known; runs differ from its in every random "
+        "draw.",
+        *_patients(runs),
+        *_series(stays),
+        *_held_out(digits),
+        *_pairs(digits),
+        *_distortion(digits),
+        *_transformer(digits),
+        *_settings(digits),
         *(f"{each}: not a replica of its runs." for study in studies for each in departures(study)),
     ]
+
+
+def protocol(studies: Sequence[Study]) -> list[str]:
+    """Sentences on how the runs on other data than SEED's were trained and tested."""
+    runs = [run for run in _complete(studies) if not is_of_seed(run.config)]
+    if not runs:
+        return []
+    return [_seeds(studies), *_parts(runs), *_epochs(runs), *_shown(runs)]
+
+
+def _complete(studies: Sequence[Study]) -> list[Run]:
+    return [run for study in studies for run in study.complete_runs()]
+
+
+def is_of_seed(config: dict[str, Any]) -> bool:
+    """Whether a run is on one of the datasets that SEED's questions are asked on here."""
+    kind = (config.get("parts") or {}).get("dataset")
+    if kind is not None:
+        return kind in _KINDS
+    return _name(config) in (*_SEED_DATASETS, "physionet2012")  # of before there were parts
+
+
+def _is_clinical(flat: dict[str, Any]) -> bool:
+    return flat.get("dataset.name") in _CLINICAL or flat.get("parts.dataset") in _CLINICAL
+
+
+def _name(config: dict[str, Any]) -> str:
+    dataset = config.get("dataset")
+    return str(dataset.get("name")) if isinstance(dataset, dict) else ""
+
+
+def _parts(runs: Sequence[Run]) -> Iterator[str]:
+    """How many examples each dataset's parts have."""
+    described: dict[tuple[str, str, tuple[tuple[str, int], ...]], None] = {}
+    for run in runs:
+        data = run.metrics.get("data")
+        if isinstance(data, dict) and isinstance(data.get("n"), dict):
+            what = str(data.get("examples", "examples"))
+            described[_name(run.config), what, tuple(data["n"].items())] = None
+    for name, what, numbers in described:
+        n = dict(numbers)
+        held_out = f"{n['val']:,} held out for validation" if n["val"] else "none held out"
+        yield f"{name}: {n['train']:,} {what} to train on, {held_out}, {n['test']:,} to test on."
+
+
+def _epochs(runs: Sequence[Run]) -> Iterator[str]:
+    selected = {str((run.metrics.get("best") or {}).get("selected_by")) for run in runs}
+    scores = {each.removeprefix("val ") for each in selected if each.startswith("val ")}
+    for score in sorted(scores):
+        yield (
+            f"The last epoch and the epoch of the best validation {_SCORES.get(score, score)} are "
+            "both tested, and told apart; training does not stop early. The test part plays no "
+            "part in either choice."
+        )
+    if not scores:
+        yield "The last epoch is tested; no epoch is chosen."
+
+
+def _shown(runs: Sequence[Run]) -> Iterator[str]:
+    """What training images went through."""
+    distortions: dict[str, str] = {}
+    for run in runs:
+        distortion = run.config.get("distortion")
+        if isinstance(distortion, dict) and "clean" in run.metrics["test"]:
+            amounts = ", ".join(
+                f"{key} {value:g}" for key, value in distortion.items() if _is_amount(value)
+            )
+            distortions[_name(run.config)] = amounts
+    for name, amounts in distortions.items():
+        if amounts:
+            yield f"{name}: training images are distorted anew at every epoch ({amounts})."
+        else:
+            yield (
+                f"{name}: training images are not distorted, so that the accuracy under the "
+                "training distortion is that on clean images."
+            )
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value != 0
 
 
 def _values(flats: Sequence[dict[str, Any]], key: str) -> list[Any]:
     return list(dict.fromkeys(flat[key] for flat in flats if key in flat))
 
 
-def _seeds(studies: Sequence[Study]) -> Iterator[str]:
-    seeds = sorted({run.seed for study in studies for run in study.complete_runs()})
-    if seeds:
-        shown = ", ".join(map(str, seeds))
-        yield (
-            f"Seeds {shown}, the same for every row, so that rows can be compared seed by seed. "
-            "SEED's own seeds are not known; runs differ from its in every random draw."
-        )
+def _seeds(studies: Sequence[Study]) -> str:
+    cells = [
+        tuple(run.seed for run in cell.complete_runs())
+        for study in studies
+        for cell in study.cells
+        if cell.complete_runs()
+    ]
+    shown = ", ".join(map(str, sorted({seed for seeds in cells for seed in seeds})))
+    if len(set(cells)) == 1:
+        return f"Seeds {shown}, the same for every row, so that rows can be compared seed by seed."
+    return f"Seeds {shown}; rows can be compared on those that both have."
 
 
-def _patients(studies: Sequence[Study]) -> Iterator[str]:
+def _patients(runs: Sequence[Run]) -> Iterator[str]:
     """How many patients there are, and how many of them died."""
     described = []
-    for study in studies:
-        for run in study.complete_runs():
-            data = run.metrics.get("data")
-            if isinstance(data, dict) and isinstance(data.get("positives"), dict):
-                described.append(
-                    (str(data["name"]), tuple(data["n"].items()), tuple(data["positives"].items()))
-                )
+    for run in runs:
+        data = run.metrics.get("data")
+        if isinstance(data, dict) and isinstance(data.get("positives"), dict):
+            described.append(
+                (str(data["name"]), tuple(data["n"].items()), tuple(data["positives"].items()))
+            )
     for name, numbers, deaths in dict.fromkeys(described):
         died = dict(deaths)
         parts = "; ".join(

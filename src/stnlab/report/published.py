@@ -7,10 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from stnlab.config import NOT_APPLICABLE, PROJECT_DIR
+from stnlab.config import NOT_APPLICABLE
+from stnlab.data.places import PUBLISHED_DIR
 from stnlab.report.statistics import Sample, describe
-
-PUBLISHED_DIR = PROJECT_DIR / "data" / "published"
 
 # Where SEED gives no table, its clean accuracy is the first point of its curves; their transformer
 # starts from the identity and pads with zeros.

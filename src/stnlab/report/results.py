@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from stnlab.config import NOT_APPLICABLE, dataset_label, identity
 from stnlab.errors import UserError
+from stnlab.evaluation import headline
 from stnlab.evaluation.clinical import read_predictions
 from stnlab.files import read_yaml
 from stnlab.folder import RunFolder
@@ -93,9 +94,20 @@ class Run:
         return _number(self.metrics, metric)
 
 
+class Tested(Enum):
+    """What a run's ``test`` in ``metrics.json`` holds."""
+
+    parts = "parts"  # accuracy on clean images and on distorted ones
+    whole = "whole"  # accuracy on one test part
+    areas = "areas"  # areas under curves on one test part
+
+
 @dataclass(frozen=True)
 class Cell:
-    """A row of the results: the runs that differ in their seed alone."""
+    """A row of the results: the runs that differ in their seed alone.
+
+    ``examples`` is what its data's examples are called, ``tested`` what they are tested on.
+    """
 
     name: str
     dataset: str
@@ -103,6 +115,8 @@ class Cell:
     init: str
     padding: str
     runs: tuple[Run, ...]
+    examples: str
+    tested: Tested
 
     def values(self, metric: str, with_collapsed: bool = True) -> dict[int, float]:
         """Seed to value, of the runs that have one."""
@@ -179,20 +193,26 @@ class Metric:
     scale: float = 100.0  # what a table multiplies it by
 
 
-# The first one is the one that sources publish and claims are about.
-DIGIT_METRICS = (
-    Metric("test.clean.accuracy", "accuracy on clean test digits"),
-    Metric("test.distorted.accuracy", "accuracy under the training distortion"),
-    Metric("best.test.clean.accuracy", "clean accuracy at the best validation epoch"),
-)
-CLINICAL_METRICS = (
-    Metric("test.auroc", "AUROC of the last epoch"),
-    Metric("best.test.auroc", "AUROC of the best validation epoch"),
-    Metric("test.auprc", "AUPRC of the last epoch"),
-    Metric("best.test.auprc", "AUPRC of the best validation epoch"),
-    Metric("test.brier", "Brier score, × 100, of the last epoch"),
-    Metric("best.test.brier", "Brier score, × 100, of the best validation epoch"),
-)
+# The first one is the one that sources publish and claims are about; {} is for the examples' name.
+_METRICS = {
+    Tested.parts: (
+        Metric("test.clean.accuracy", "accuracy on clean test {}"),
+        Metric("test.distorted.accuracy", "accuracy under the training distortion"),
+        Metric("best.test.clean.accuracy", "clean accuracy at the best validation epoch"),
+    ),
+    Tested.whole: (
+        Metric("test.accuracy", "accuracy on test {} of the last epoch"),
+        Metric("best.test.accuracy", "accuracy on test {} of the best validation epoch"),
+    ),
+    Tested.areas: (
+        Metric("test.auroc", "AUROC of the last epoch"),
+        Metric("best.test.auroc", "AUROC of the best validation epoch"),
+        Metric("test.auprc", "AUPRC of the last epoch"),
+        Metric("best.test.auprc", "AUPRC of the best validation epoch"),
+        Metric("test.brier", "Brier score, × 100, of the last epoch"),
+        Metric("best.test.brier", "Brier score, × 100, of the best validation epoch"),
+    ),
+}
 # Where runs have them: PhysioNet 2012's own, see evaluation.challenge2012.
 CHALLENGE_METRICS = (
     Metric("test.challenge2012.event1", "event 1 of the last epoch"),
@@ -200,24 +220,25 @@ CHALLENGE_METRICS = (
     Metric("test.challenge2012.event2", "event 2 of the last epoch", 1),
     Metric("best.test.challenge2012.event2", "event 2 of the best validation epoch", 1),
 )
-_TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier")
-CLINICAL_DATASETS = ("mimic", "mimic-synthetic", "physionet2012")
+_TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier", "test.accuracy")
 
 
-def metrics_of(dataset: str) -> tuple[Metric, ...]:
-    """The metrics that a dataset's table shows, the main one first."""
-    return CLINICAL_METRICS if dataset in CLINICAL_DATASETS else DIGIT_METRICS
+def metrics_of(cell: Cell) -> tuple[Metric, ...]:
+    """The metrics that a cell's table shows, the main one first."""
+    return tuple(
+        Metric(each.key, each.label.format(cell.examples), each.scale)
+        for each in _METRICS[cell.tested]
+    )
 
 
-def label_of(metric: str) -> str:
-    """What a table calls a metric; its key where no table shows it."""
-    every = (*DIGIT_METRICS, *CLINICAL_METRICS, *CHALLENGE_METRICS)
-    known = {each.key: each.label for each in every}
+def label_of(metric: str, cell: Cell) -> str:
+    """What a cell's table calls a metric; its key where no table shows it."""
+    known = {each.key: each.label for each in (*metrics_of(cell), *CHALLENGE_METRICS)}
     return known.get(metric, metric)
 
 
 def other_epoch(metric: str) -> str | None:
-    """A clinical metric at the other of the last and the best validation epoch."""
+    """A metric of series at the other of the last and the best validation epoch."""
     last = metric.removeprefix("best.")
     if last not in _TWO_EPOCHS:
         return None
@@ -298,6 +319,8 @@ def _check_plan(plan: Any) -> None:
         for key in ("cell", "dataset", "model", "init", "padding"):
             if not isinstance(cell[key], str):
                 raise TypeError(f"cells: '{key}' is no text")
+        if cell.get("tested", "parts") not in [each.value for each in Tested]:
+            raise ValueError(f"cells: tested is '{cell['tested']}'")
         if not all(type(seed) is int and seed >= 0 for seed in _list(cell["seeds"], "seeds")):
             raise TypeError("cells: 'seeds' are not whole numbers from 0")
     for claim in _list(plan.get("claims", []), "claims"):
@@ -381,9 +404,31 @@ def _cells(
             row["init"],
             row["padding"],
             tuple(sorted(runs[key], key=lambda run: run.seed)),
+            *_tested(row, runs[key]),
         )
         for key, row in rows.items()
     )
+
+
+# What plans of before they said what is tested were on, where not on digits.
+_ON_STAYS = ("mimic", "mimic-synthetic", "physionet2012")
+
+
+def _tested(row: dict[str, str], runs: Sequence[Run]) -> tuple[str, Tested]:
+    """What a row's examples are called and tested on: as its runs tell, or else its plan."""
+    tested = (run.metrics for run in runs if isinstance(run.metrics.get("test"), dict))
+    metrics = next(tested, None)
+    if metrics is not None:
+        return headline.examples(metrics), _tested_of(metrics["test"])
+    if "tested" in row:
+        return row["examples"], Tested(row["tested"])
+    return ("stays", Tested.areas) if row["dataset"] in _ON_STAYS else ("digits", Tested.parts)
+
+
+def _tested_of(test: dict[str, Any]) -> Tested:
+    if "auroc" in test:
+        return Tested.areas
+    return Tested.parts if "clean" in test else Tested.whole
 
 
 def _describe(name: str, config: dict[str, Any], dataset: str | None) -> dict[str, str]:
@@ -437,7 +482,7 @@ def _read_state(path: Path, damage: dict[str, str]) -> tuple[RunState, str, dict
             return RunState.unreadable, f"{name} {damage[name]}", {}
         if not isinstance(metrics, dict) or metrics.get("status") != "complete":
             return RunState.unreadable, "metrics.json is not a complete run's result", {}
-        known = [metric.key for metric in (*DIGIT_METRICS, *CLINICAL_METRICS)]
+        known = [metric.key for metrics in _METRICS.values() for metric in metrics]
         if all(_number(metrics, key) is None for key in known):
             return RunState.unreadable, "metrics.json holds no test result", {}
         return RunState.complete, "", metrics
@@ -546,7 +591,7 @@ def differing_settings(cells: Sequence[Cell]) -> list[str]:
 
 def _sharing(key: str, cell: Cell) -> tuple[str, ...] | None:
     """Which runs must have the same value of ``key``: those with the same such tuple."""
-    top = key.split(".", maxsplit=1)[0]
+    top = key.removeprefix("parts.").split(".", maxsplit=1)[0]  # which part a group has
     if top in ("seed", "padding"):
         return None
     if top == "init":

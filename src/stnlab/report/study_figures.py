@@ -17,7 +17,7 @@ from stnlab.evaluation.robustness import AXIS_LABELS
 from stnlab.report import clinical_figures, numerals
 from stnlab.report.claims import training_ranges
 from stnlab.report.published import Published
-from stnlab.report.results import Cell, Run
+from stnlab.report.results import Cell, Run, Tested
 from stnlab.report.statistics import Sample, describe, paired
 from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save, say
 from stnlab.report.summary import Row, StudyResult
@@ -114,8 +114,8 @@ def _draw_robustness(result: StudyResult, published: Published, path: Path) -> S
     several = len(pairs) > 1
     differences = ", ".join(f"{first.name} − {second.name}" for first, second in pairs)
     caption = [
-        "Accuracy on test digits distorted in one way at a time: mean over seeds with its 95% "
-        f"interval{_where_there_is_one(result)}.",
+        f"Accuracy on test {_examples(result)} distorted in one way at a time: mean over seeds "
+        f"with its 95% interval{_where_there_is_one(result)}.",
         _SEEDS if any_seeds else "",
         f"Right: the difference{'s' if several else ''} {differences}, seed by seed, with "
         f"{'their' if several else 'its'} 95% interval."
@@ -268,6 +268,11 @@ def _draw_reliability(result: StudyResult, _: Published, path: Path) -> StudyFig
 _AT_BEST = "at the best validation epoch"
 
 
+def _examples(result: StudyResult) -> str:
+    """What the examples of all rows are called."""
+    return " and ".join(dict.fromkeys(cell.examples for cell in result.study.cells))
+
+
 def _label(result: StudyResult) -> str:
     """The study's datasets, by names that tell what is synthetic."""
     return ", ".join(dict.fromkeys(cell.dataset for cell in result.study.cells))
@@ -294,9 +299,9 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
     name = next((name for name in ("val_auroc", "val_accuracy") if _has(result, name)), None)
     if name is None:
         return None
-    measure, distorted = "AUROC", ""
-    if name == "val_accuracy":
-        measure, distorted = "accuracy", " under the training distortion"
+    measure = {"val_auroc": "AUROC", "val_accuracy": "accuracy"}[name]
+    on_images = any(cell.tested is Tested.parts for cell in result.study.cells)
+    distorted = " under the training distortion" if on_images else ""
     figure = _figure(6.8, 4.2)
     axes = figure.subplots()
     curves = [
@@ -328,12 +333,17 @@ def _has(result: StudyResult, name: str) -> bool:
 # --- warps
 
 
-# Of a series' run: the file's name to what a reader sees in it.
-_SERIES_FIGURES = {
+# Of patients' runs and of all others: the file's name to what a reader sees in it.
+_PATIENTS_FIGURES = {
     "warped-series": "One variable of three test patients, the first in whom it was measured in 12 "
     "hours or more, before and after the warp",
     "theta": "The learned warps of time over the test set",
     "clusters": "Median series of the clusters of learned parameters, and their mortality",
+}
+_FIGURES = {
+    "warped-series": "One variable of three test {}, the first in which it was measured in a "
+    "quarter of the steps or more, before and after the warp",
+    "confusion": "Which class was taken for which: test {} by their class and the one predicted",
 }
 
 
@@ -344,9 +354,10 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
         if not runs:
             continue
         run = runs[0]
+        known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
         drawn = sorted((run.path / "figures").glob("warps-*.png"))
-        series = [run.path / "figures" / f"{name}.png" for name in _SERIES_FIGURES]
-        for source in [*drawn, *(each for each in series if each.exists())]:
+        others = [run.path / "figures" / f"{name}.png" for name in known]
+        for source in [*drawn, *(each for each in others if each.exists())]:
             prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
             path = folder / f"{prefix}-{file_name(source.name)}"
             shutil.copyfile(source, path)
@@ -355,8 +366,8 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
             reached = "" if value is None else f", {metric.label} {value:.2%}"
             whose = f"{cell.name}, seed {run.seed}{reached}."
             collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
-            if source.stem in _SERIES_FIGURES:
-                what = _SERIES_FIGURES[source.stem]
+            if source.stem in known:
+                what = known[source.stem].format(cell.examples)
                 verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
                 yield StudyFigure(
                     path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
@@ -365,9 +376,9 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
             distortion = source.stem.removeprefix("warps-").replace("-", " ")
             yield StudyFigure(
                 path,
-                f"Test digits under {distortion} before and after the warp of {cell.name}",
-                f"{whose} Test digits under {distortion} (above) and what the warp makes of them "
-                f"(below).{collapsed}",
+                f"Test {cell.examples} under {distortion} before and after the warp of {cell.name}",
+                f"{whose} Test {cell.examples} under {distortion} (above) and what the warp makes "
+                f"of them (below).{collapsed}",
             )
 
 

@@ -2,7 +2,9 @@
 
 import io
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -53,12 +55,16 @@ def save(figure: Figure, path: Path) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
-    if path.suffix == ".svg":
-        with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stnlab"}):
-            figure.savefig(drawn, format="svg", metadata=dict.fromkeys(("Date", "Creator")))
+    is_svg = path.suffix == ".svg"
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "stnlab"}
+    kept: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}} if is_svg else {}
+    with warnings.catch_warnings(), matplotlib.rc_context(settings):
+        # A class may be named in a script that matplotlib's font lacks; tables have it in full.
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
+        figure.savefig(drawn, format=path.suffix[1:], dpi=_DPI, **kept)
+    if is_svg:
         path.write_bytes(_lean(drawn.getvalue().decode("utf-8", "replace"), path.stem))
         return
-    figure.savefig(drawn, dpi=_DPI)
     # A third of the bytes, and no difference to see: figures have few colours.
     Image.open(drawn).convert("RGB").quantize(256).save(path, "PNG", optimize=True)
 

@@ -79,9 +79,7 @@ class StudyResult:
 def summarise(study: Study, published: Published) -> StudyResult:
     """Take means over seeds, and compare them with what was published."""
     rows = [
-        _row(study, cell, metric, published)
-        for cell in study.cells
-        for metric in metrics_of(cell.dataset)
+        _row(study, cell, metric, published) for cell in study.cells for metric in metrics_of(cell)
     ]
     rows += [
         _row(study, cell, metric, published)

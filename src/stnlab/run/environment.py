@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stnlab.config import PROJECT_DIR
+from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
@@ -27,7 +27,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str | None:
-    if not (PROJECT_DIR / ".git").exists():
+    if not (IS_CHECKOUT and (PROJECT_DIR / ".git").exists()):
         return None
     try:
         done = subprocess.run(

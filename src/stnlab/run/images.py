@@ -64,6 +64,7 @@ class ImageExperiment(Experiment):
             "name": self.parts.name,
             "sha256": self.parts.sha256,
             "examples": self.spec.examples,
+            "n": {name: len(getattr(self.parts, name)) for name in ("train", "val", "test")},
         }
 
     @property

@@ -4,24 +4,21 @@ import csv
 import io
 import logging
 import time
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loops.progress import _ProcessedTracker
 
+from stnlab.checkpoints import damaged, load_checkpoint
 from stnlab.errors import UserError
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.task import Classification
 
 Row = dict[str, float]
-
-_CONTENT = {"state_dict", "callbacks", "global_step", "optimizer_states"}
 
 
 class Recorder(Checkpoint):
@@ -93,7 +90,7 @@ class Recorder(Checkpoint):
             task.load_state_dict(checkpoint["state_dict"])
             self.history = checkpoint["callbacks"][self.state_key]["history"]
         except (RuntimeError, KeyError, TypeError) as error:
-            raise _damaged(self.folder.last_checkpoint, "it is of another network") from error
+            raise damaged(self.folder.last_checkpoint, "it is of another network") from error
         # A run that was killed between the two files has a row less here.
         write_atomically(self.folder.history, _as_csv(self.history))
         trainer.fit_loop.epoch_progress.current = _ProcessedTracker(
@@ -130,7 +127,7 @@ class Recorder(Checkpoint):
         checkpoint = load_checkpoint(path)
         history = checkpoint["callbacks"].get(self.state_key, {}).get("history")
         if not history or history[-1] != self.best:
-            raise _damaged(path, "it is of another epoch")
+            raise damaged(path, "it is of another epoch")
         weights: dict[str, Any] = checkpoint["state_dict"]
         return weights
 
@@ -144,42 +141,6 @@ def _save(trainer: pl.Trainer, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     trainer.save_checkpoint(temporary)
     temporary.replace(path)
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint; only plain containers and tensors are accepted.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    try:
-        _require_intact(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise _damaged(path, type(error).__name__) from error
-    if not (isinstance(checkpoint, dict) and checkpoint.keys() >= _CONTENT):
-        raise _damaged(path, "it is no checkpoint of a run")
-    return checkpoint
-
-
-def _require_intact(path: Path) -> None:
-    """Compare the parts of a checkpoint with the checksums in it, which torch writes, never reads.
-
-    Without this a flipped bit of a weight would be another weight.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-            raise zipfile.BadZipFile("torch packs nothing")
-        damaged = archive.testzip()
-    if damaged is not None:
-        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
-
-
-def _damaged(path: Path, reason: str) -> UserError:
-    return UserError(
-        f"{path} is damaged ({reason}). Move {path.parent} away to start this run from its "
-        "beginning."
-    )
 
 
 def _as_csv(rows: list[Row]) -> str:

@@ -6,6 +6,7 @@ import gc
 import io
 import logging
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -25,6 +26,7 @@ from tensorboard.summary.writer.event_file_writer import (  # type: ignore[impor
 
 from stnlab import config as configs
 from stnlab import parts, streams
+from stnlab.checkpoints import load_checkpoint
 from stnlab.config import ExperimentConfig
 from stnlab.config.identity import flatten
 from stnlab.data.batches import BatchSource, Chunks
@@ -33,11 +35,12 @@ from stnlab.evaluation import headline
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
 from stnlab.run.environment import environment
+from stnlab.run.initial import start_from_another
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
 from stnlab.run.progress import ProgressReport
-from stnlab.run.recorder import Recorder, load_checkpoint
+from stnlab.run.recorder import Recorder
 from stnlab.run.soundness import require_usable
-from stnlab.run.tensorboard import TensorBoardReport, hyperparameters
+from stnlab.run.tensorboard import TensorBoardReport, hyperparameters, leave_hyperparameters
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.task import Classification, Predictions
 
@@ -82,7 +85,7 @@ def train(config: ExperimentConfig, console: Console | None = None) -> Outcome:
             return Outcome(folder.path, folder.read_metrics(), already_complete=True)
         with spared_of_needless_work(), _told_once():
             run = Run(config, folder, console or Console())
-            metrics = run.to_the_end(resume=state is State.interrupted)
+            metrics = run.to_the_end(resume=state is not State.fresh)
             del run
             gc.collect()  # Lightning's objects hold each other, and with them the data
         return Outcome(folder.path, metrics, already_complete=False)
@@ -99,9 +102,9 @@ def _no_temporary_left(folder: RunFolder) -> Iterator[None]:
 
 
 def _remove_temporaries(folder: RunFolder) -> None:
-    for path in folder.path.rglob(".*.tmp"):
+    for path in [*folder.path.rglob(".*.tmp"), *folder.path.glob(".*.lock")]:
         with contextlib.suppress(OSError):  # what is the matter is told already
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextlib.contextmanager
@@ -154,12 +157,13 @@ class Run:
             build_network(config, spec),
             spec,
             config.optimizer,
+            config.schedule,
             config.seed,
-            schedule=config.schedule,
             learning_rates=config.model.learning_rates(),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
+        self.initial = start_from_another(config, self.task)
         self.measure = headline.measure(spec.task)
         self.recorder = Recorder(folder, self.measure, self.experiment.data)
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
@@ -200,6 +204,9 @@ class Run:
     def _to_the_end(self, resume: bool) -> dict[str, Any]:
         try:
             if resume and self._goes_on():
+                kept = self.folder.go_on(self.plain)
+                if kept is not None:
+                    leave_hyperparameters(self.folder.path, kept)
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
@@ -305,6 +312,7 @@ class Run:
             },
             "environment": environment(self.trainer.strategy.root_device),
             "data": experiment.data,
+            **self.initial,
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)

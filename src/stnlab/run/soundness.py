@@ -38,7 +38,9 @@ def require_usable(experiment: Experiment) -> None:
         sources.append(("val", experiment.limited_val_batches()))
     sources += [("test", each) for each in experiment.limited_test_batches()]
     parts = [_Part(key, each, _counts(key, each, spec.num_classes)) for key, each in sources]
-    found = {_NAMES[part.key]: len(part.batches.targets) for part in parts}
+    found: dict[str, int] = {}
+    for part in parts:  # a test may begin with its own part, and go on to what is chosen on
+        found.setdefault(_NAMES[part.key], len(part.batches.targets))
     has = ", ".join(f"{name} {count}" for name, count in found.items())
     decided_by = f"The parts have these numbers of examples: {has}. {_keys(config.dataset)}"
     for part in parts:

@@ -1,6 +1,8 @@
 """What TensorBoard shows of a run."""
 
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -64,6 +66,9 @@ class TensorBoardReport(Checkpoint):
         step = trainer.global_step
         if step >= self._next_step_to_log:
             self.writer.add_scalar("loss/step", outputs["loss"].item(), step)
+            assert isinstance(pl_module, Classification)
+            for name, rate in pl_module.rates().items():
+                self.writer.add_scalar(f"learning rate/{name}", rate, step)
             self._next_step_to_log = step + self.log_every_n_steps
 
     @torch.no_grad()
@@ -107,6 +112,31 @@ class TensorBoardReport(Checkpoint):
         """Close the event file, if there is one."""
         if self._writer is not None:
             self._writer.close()
+
+
+def leave_hyperparameters(folder: Path, to: Path) -> None:
+    """Copy the event files of a run that goes on, and take the HParams tab's part out of its own.
+
+    TensorBoard would show the first that it finds, of before it went on.
+    """
+    from tensorboard.backend.event_processing.event_file_loader import (  # type: ignore[import-untyped]
+        RawEventFileLoader,
+    )
+    from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+    from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+        RecordWriter,
+    )
+
+    for path in folder.glob("events.out.tfevents.*"):
+        shutil.copy2(path, to / path.name)
+        temporary = path.with_name(f".{path.name}.tmp")
+        with temporary.open("wb") as file:
+            writer = RecordWriter(file)
+            for record in RawEventFileLoader(str(path)).Load():
+                values = Event.FromString(record).summary.value
+                if not any(v.metadata.plugin_data.plugin_name == "hparams" for v in values):
+                    writer.write(record)
+        temporary.replace(path)
 
 
 def hyperparameters(config: ExperimentConfig) -> dict[str, int | float | str]:

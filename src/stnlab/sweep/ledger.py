@@ -25,6 +25,7 @@ class Status(Enum):
     """Where a planned run stands."""
 
     done = "done"
+    shorter = "of fewer epochs"  # complete as such; it goes on
     running = "running"
     interrupted = "interrupted"
     failed = "failed"
@@ -73,8 +74,9 @@ def look(run: PlannedRun) -> Standing:
     if folder.error.exists():
         message = folder.error.read_text(encoding="utf-8", errors="replace").strip()
         return Standing(run, Status.failed, _history(run), None, message)
-    if state is State.interrupted:
-        return Standing(run, Status.interrupted, _history(run), None)
+    if state in (State.interrupted, State.shorter):
+        status = Status.shorter if state is State.shorter else Status.interrupted
+        return Standing(run, status, _history(run), None)
     return Standing(run, Status.missing, [], None)
 
 
@@ -215,6 +217,6 @@ def _pace(standing: Standing) -> _Pace | None:
         seconds = standing.metrics["seconds"]
         train = float(seconds.get("train", 0.0))
         return _Pace(train / epochs, seconds.get("setup"), seconds.get("test"))
-    if standing.status is Status.running and standing.history:
+    if standing.status in (Status.running, Status.shorter) and standing.history:
         return _Pace(mean(row["seconds"] for row in standing.history), None, None)
     return None

@@ -19,6 +19,7 @@ from stnlab.config.composition import explain, unknown_key
 from stnlab.config.identity import circumstances, flatten, named, transformer_start
 from stnlab.config.text import quoted
 from stnlab.config.trust import require_countable
+from stnlab.data.spec import DatasetSpec, Task
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
 
@@ -75,6 +76,7 @@ class StudyPlan(NamedTuple):
                 "model": run.config.model.name,
                 "init": init,
                 "padding": padding,
+                **_tested(run.config.dataset.spec()),
                 "seeds": [],
                 **({"settings": _plainly(run.settings)} if run.settings else {}),
             }
@@ -96,6 +98,15 @@ class StudyPlan(NamedTuple):
                 for claim in (study.claims if study else [])
             ],
         }
+
+
+def _tested(spec: DatasetSpec) -> dict[str, str]:
+    """What examples are called and tested on, for a report on runs that have not come to a test."""
+    tested = "whole" if spec.is_series else "parts"
+    return {
+        "examples": spec.examples,
+        "tested": "areas" if spec.task is Task.binary else tested,
+    }
 
 
 def _plainly(settings: dict[str, Any]) -> dict[str, Any]:
@@ -313,7 +324,8 @@ def _settings(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
             {
                 key.removesuffix(".name").removeprefix("parts."): own[key]
                 for key in differing
-                if not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
+                if key != "init_from_sha256"
+                and not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
             }
         )
     return found

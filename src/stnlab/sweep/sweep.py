@@ -25,6 +25,7 @@ from stnlab.sweep.progress import SweepProgress, say_left
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
 _MAX_ATTEMPTS = 3
 _WAIT_SECONDS = 1.0
+_UNFINISHED = (Status.missing, Status.interrupted, Status.shorter)
 _PIPE_WIDTH = 160  # nothing is folded where there is no screen
 
 
@@ -105,7 +106,7 @@ class Sweep:
             else:
                 break
         for each in now:
-            if each.status in (Status.missing, Status.interrupted):
+            if each.status in _UNFINISHED:
                 text = (
                     f"its process ended {_MAX_ATTEMPTS} times without a result. The launcher said: "
                     f"{broken or 'nothing'}"
@@ -158,12 +159,14 @@ class Sweep:
 
 
 def _has_begun(run: PlannedRun) -> bool:
-    return run.folder.config.exists() and look(run).status is not Status.other_config
+    if not run.folder.config.exists():
+        return False
+    return look(run).status not in (Status.other_config, Status.shorter)
 
 
 def _should_start(standing: Standing, attempts: "Counter[Path]") -> bool:
     tried = attempts[standing.run.folder.path]
-    if standing.status in (Status.missing, Status.interrupted):
+    if standing.status in _UNFINISHED:
         return tried < _MAX_ATTEMPTS
     return standing.status in (Status.failed, Status.other_config) and tried == 0
 
@@ -185,7 +188,9 @@ def _refuse_other_configs(standings: list[Standing]) -> None:
 
 def _write_records(plans: list[StudyPlan]) -> bool:
     """Note in each folder what it should hold; returns whether that is new."""
-    command = shlex.join(["python", Path(sys.argv[0]).name, *sys.argv[1:]])
+    program = Path(sys.argv[0]).name
+    python = ["python"] if program.endswith(".py") else []  # installed, it is a command by itself
+    command = shlex.join([*python, program, *sys.argv[1:]])
     changed = False
     for each in plans:
         path = each.path / "sweep.json"

@@ -18,12 +18,6 @@ from stnlab.errors import UserError
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
 
-LAYOUTS = (
-    "train/ and test/ with a folder of images for each class; a folder for each class alone, which "
-    "is split by dataset.seed; IDX files named as Fashion-MNIST's (train-images-idx3-ubyte.gz, "
-    "train-labels-idx1-ubyte.gz, t10k-…); or an .npz with x and y, or x_train, y_train, x_test, "
-    "y_test. docs/own-data.md shows each"
-)
 _MODES = {1: "L", 3: "RGB"}
 
 
@@ -57,14 +51,16 @@ class ImageSource(ABC):
         """
 
 
-def open_source(root: str) -> ImageSource:
+def open_source(root: str, layouts: str) -> ImageSource:
     """What lies in ``root``; asked again, it is not looked for again until it has changed.
+
+    ``layouts`` says what is known, for a message.
 
     Raises:
         UserError: nothing that is known, more than one thing, or something wrong with it.
     """
     try:
-        return _open(root, _stamp(Path(root)))
+        return _open(root, layouts, _stamp(Path(root)))
     except OSError as error:
         raise UserError(
             f"dataset.root: {error.filename or root} cannot be read ({error.strerror or error})."
@@ -89,7 +85,7 @@ def _scanned(folder: Path) -> "list[os.DirEntry[str]]":
 
 
 @functools.lru_cache(maxsize=4)
-def _open(root: str, _: tuple[tuple[str, int, int], ...]) -> ImageSource:
+def _open(root: str, layouts: str, _: tuple[tuple[str, int, int], ...]) -> ImageSource:
     from stnlab.data.images import folders, idx, npz
 
     path = Path(root)
@@ -105,7 +101,7 @@ def _open(root: str, _: tuple[tuple[str, int, int], ...]) -> ImageSource:
     found = [(what, make) for what, make in candidates if make is not None]
     if not found:
         raise UserError(
-            f"dataset.root: {path} holds nothing that is read as images. Allowed: {LAYOUTS}."
+            f"dataset.root: {path} holds nothing that is read as images. Allowed: {layouts}."
         )
     if len(found) > 1:
         raise UserError(

@@ -1,6 +1,6 @@
 """Episodes of the MIMIC-III benchmark: from a file's bytes to hourly values.
 
-An episode's file is a CSV without quotes: ``Hours`` and the 17 variables, in any order, a row for
+An episode's file is a CSV: ``Hours`` and the 17 variables, in any order, a row for
 each moment at which something was measured, most fields empty. What it means is the rule of the
 benchmark's discretizer (mimic3-benchmarks, ``Discretizer`` with a time step of 1, from 0 to 48):
 
@@ -8,6 +8,15 @@ benchmark's discretizer (mimic3-benchmarks, ``Discretizer`` with a time step of 
 - Rows after hour 48 + 1e-6 are left alone, whatever is in them; of several values in a bin the last
   row's stays.
 - Hours do not decrease by more than 1e-6.
+
+Where the discretizer stops, these rules go on (the benchmark's own files of the full MIMIC-III hold
+such texts in the three variables that it does not clean, :data:`_UNCLEANED`):
+
+- A number with a sign of comparison before it, or with words or a fraction stroke after it, is that
+  number: ``>60/minute`` is 60, ``80/60`` is 80.
+- A text without any digit (``None``, ``Error``) says that nothing was measured.
+- ``None`` says so in a categorical variable, too, where it is not one of the categories.
+- A field may be quoted, as pandas writes one that holds a comma.
 
 Two readings of it stand here. :func:`hours_of_one` goes field by field and says what is wrong, and
 where. :func:`hours_of_many` does many files at once with NumPy and gives up (None) at the first
@@ -17,9 +26,11 @@ Both give hourly values: float32 (48, 17), NaN where nothing was measured, a con
 value as it is, a categorical one's place among its categories.
 """
 
+import csv
 import functools
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,6 +47,9 @@ _MAX_BYTES = 100_000_000  # of a packed file; the largest of the benchmark have 
 _EPS = 1e-6  # the benchmark's, in hours
 _MAX = float(np.finfo(np.float32).max)
 _NUM_FIELDS = 1 + NUM_VARIABLES
+# The others are cleaned, and hold numbers as Python writes them.
+_UNCLEANED = ("Heart Rate", "Mean blood pressure", "Respiratory rate")
+_DECORATED = re.compile(r"[<>=~ ]*([+-]?(?:\d+\.?\d*|\.\d+))(?: */.*|[^\d.]*)", re.ASCII)
 _PLACES = {variable.name: place for place, variable in enumerate(VARIABLES)}
 _IS_CATEGORICAL = np.array([bool(variable.categories) for variable in VARIABLES])
 
@@ -127,7 +141,7 @@ def hours_of_one(path: Path, content: bytes) -> HourlyValues:
     hours = np.full((NUM_HOURS, NUM_VARIABLES), np.nan, np.float32)
     previous = -math.inf
     for number, line in enumerate(lines[1:], start=2):
-        fields = line.strip().split(",")
+        fields = line.strip().split(",") if '"' not in line else next(csv.reader([line.strip()]))
         if len(fields) != len(header):
             raise UserError(
                 f"{path}, line {number}: {_counted(fields)} where the header has {len(header)}; "
@@ -151,7 +165,9 @@ def hours_of_one(path: Path, content: bytes) -> HourlyValues:
         for name, field in zip(header[1:], fields[1:], strict=True):
             if field:
                 channel = _PLACES[name]
-                hours[place, channel] = _value(path, number, VARIABLES[channel], field)
+                value = _value(path, number, VARIABLES[channel], field)
+                if not math.isnan(value):
+                    hours[place, channel] = value
     return hours
 
 
@@ -205,9 +221,14 @@ def _number(path: Path, line: int, column: str, field: str) -> float:
 
 
 def _value(path: Path, line: int, variable: Variable, field: str) -> float:
+    """A value, or NaN where the text says that nothing was measured."""
     if not variable.categories:
-        return _number(path, line, variable.name, field)
+        if variable.name in _UNCLEANED:
+            field = _undecorated(field)
+        return _number(path, line, variable.name, field) if field else math.nan
     category = category_of(variable, field)
+    if category is None and field == "None":
+        return math.nan
     if category is None:
         raise UserError(
             f"{path}, line {line}, column {variable.name!r}: {field!r} is none of its categories "
@@ -215,6 +236,18 @@ def _value(path: Path, line: int, variable: Variable, field: str) -> float:
             f"{did_you_mean(field, variable.categories)} {REMEDY}"
         )
     return category
+
+
+def _undecorated(field: str) -> str:
+    """The number in a text, or an empty string; a text without such a rule stays as it is."""
+    try:
+        float(field)
+    except ValueError:
+        if not any(letter.isdecimal() for letter in field):
+            return ""
+        found = _DECORATED.fullmatch(field)
+        return found[1] if found else field
+    return field
 
 
 def category_of(variable: Variable, field: str) -> int | None:

@@ -49,20 +49,14 @@ _LABELS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1}  # as pandas writes them where on
 _STAY = re.compile(r"(\d+)_episode\d+_timeseries\.csv(\.gz)?")
 _SPLIT_COMMAND = "python -m mimic3models.split_train_val data/in-hospital-mortality"
 
-_HOW_TO_GET_IT = f"""\
+_HOW_TO_GET_IT = """\
 dataset=mimic reads MIMIC-III, the records of some 40,000 intensive-care patients, in the form \
 that mimic3-benchmarks gives it. It costs nothing, but each reader needs a credentialed PhysioNet \
 account: take the training on research with human subjects, have the account approved, and sign \
-the data use agreement at https://physionet.org/content/mimiciii/. With its CSV files at hand, run \
-in a clone of https://github.com/YerevaNN/mimic3-benchmarks:
-  python -m mimic3benchmark.scripts.extract_subjects PATH_TO_MIMIC_III_CSVS data/benchmark/
-  python -m mimic3benchmark.scripts.validate_events data/benchmark/
-  python -m mimic3benchmark.scripts.extract_episodes_from_subjects data/benchmark/
-  python -m mimic3benchmark.scripts.split_train_and_test data/benchmark/
-  python -m mimic3benchmark.scripts.create_in_hospital_mortality data/benchmark/ \
-data/in-hospital-mortality/
-  {_SPLIT_COMMAND}
-and set dataset.root to its data/in-hospital-mortality. Two ways on without it: \
+the data use agreement at https://physionet.org/content/mimiciii/. With its CSV files at hand,
+  python -m stnlab.mimic3 PATH_TO_MIMIC_III_CSVS data/mimic3 --download
+makes the folder in minutes; set dataset.root to data/mimic3/in-hospital-mortality. (So do, in \
+hours, the scripts of https://github.com/YerevaNN/mimic3-benchmarks.) Two ways on without it: \
 dataset=physionet2012, real intensive-care records open to anyone, or dataset=mimic \
 dataset.source=synthetic, generated episodes in the same form."""
 

@@ -9,17 +9,15 @@ import gzip
 import hashlib
 import http.client
 import re
-import ssl
 import tarfile
-import urllib.request
 import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, NoReturn, Protocol, cast
+from typing import IO, NoReturn, cast
 
+from stnlab.download import Bounded, fetch, reason_of
 from stnlab.errors import UserError
-from stnlab.files import replacing
 
 URL = "https://physionet.org/files/challenge-2012/1.0.0/"
 
@@ -43,7 +41,6 @@ _MAX_FOLDERS = 2  # around a record in an archive
 _RECORD = re.compile(r"(\d+)\.txt(\.gz)?", re.ASCII)
 _ARCHIVES = (".tar.gz", ".tgz", ".tar")  # what is in them is seen from their content
 _GZIP = b"\x1f\x8b"
-_TIMEOUT = 60  # seconds without a byte
 
 HOW_TO_GET_IT = f"""\
 dataset=physionet2012 reads the PhysioNet/CinC Challenge 2012: 48 hours of intensive care and \
@@ -248,24 +245,6 @@ def _content_of(path: Path, limit: int) -> bytes:
     return content
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Bounded:
-    """A stream that raises an error rather than give more than :data:`MAX_TOTAL_BYTES`."""
-
-    def __init__(self, stream: _Readable, message: str) -> None:
-        self._stream, self._message, self._left = stream, message, MAX_TOTAL_BYTES
-
-    def read(self, size: int, /) -> bytes:
-        data = self._stream.read(size)
-        self._left -= len(data)
-        if self._left < 0:
-            raise UserError(self._message)
-        return data
-
-
 def _opened(path: Path) -> "gzip.GzipFile | IO[bytes]":
     """An archive, packed or not: a browser may have unpacked it, and left it its name."""
     with path.open("rb") as file:
@@ -277,7 +256,7 @@ def _read_archive(path: Path, remedy: str) -> dict[str, bytes]:
     too_large = f"{path} unpacks to more than {MAX_TOTAL_BYTES:,} bytes; a set has 31 MB. {remedy}"
     try:
         with _opened(path) as unpacked:
-            stream = _Bounded(unpacked, too_large)
+            stream = Bounded(unpacked, MAX_TOTAL_BYTES, too_large)
             with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
                 contents = _read_members(path, archive, remedy)
             while stream.read(1 << 16):  # to the end, where the checksum stands
@@ -329,10 +308,10 @@ def _download(root: Path, name: str) -> None:
         root.mkdir(parents=True, exist_ok=True)
         _fetch(URL + name, root / name, SHA256[name])
     except (OSError, http.client.HTTPException) as error:
-        reason = str(error).removeprefix("<urlopen error ").removesuffix(">")
         raise UserError(
-            f"dataset.download: {URL}{name} could not be fetched to {root} ({reason}). Try again, "
-            f"or get it by hand, on another machine if need be, and put it into {root} as {name}."
+            f"dataset.download: {URL}{name} could not be fetched to {root} ({reason_of(error)}). "
+            "Try again, or get it by hand, on another machine if need be, and put it into "
+            f"{root} as {name}."
         ) from error
     finally:
         if not existed:
@@ -341,43 +320,9 @@ def _download(root: Path, name: str) -> None:
 
 
 def _fetch(url: str, path: Path, sha256: str, schemes: Collection[str] = ("https",)) -> None:
-    """Download ``url``; ``path`` appears when it is whole and has the right sum, or not at all.
-
-    Raises:
-        UserError: when the sum is another.
-        OSError, http.client.HTTPException: when it cannot be had.
-    """
-    with (
-        contextlib.closing(_opener(schemes).open(url, timeout=_TIMEOUT)) as answer,
-        replacing(path) as temporary,
-        temporary.open("wb") as file,
-    ):
-        too_large = f"{url} gives more than {MAX_TOTAL_BYTES:,} bytes; nothing was kept."
-        stream, digest = _Bounded(answer, f"dataset.download: {too_large}"), hashlib.sha256()
-        while block := stream.read(1 << 16):
-            digest.update(block)
-            file.write(block)
-        if digest.hexdigest() != sha256:
-            raise UserError(
-                f"dataset.download: {url} has the SHA-256 {digest.hexdigest()}, not {sha256}: it "
-                "was cut off or changed on the way, or another edition was published. Nothing was "
-                f"kept. Try again, or get it by hand, check it, and put it into {path.parent}."
-            )
-
-
-def _opener(schemes: Collection[str]) -> urllib.request.OpenerDirector:
-    """Opens addresses of these schemes alone, redirections included; certificates are checked."""
-    opener = urllib.request.OpenerDirector()
-    handlers: list[urllib.request.BaseHandler] = [
-        urllib.request.ProxyHandler(),
-        urllib.request.UnknownHandler(),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPRedirectHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.HTTPSHandler(context=ssl.create_default_context()),
-    ]
-    if "http" in schemes:
-        handlers.append(urllib.request.HTTPHandler())
-    for handler in handlers:
-        opener.add_handler(handler)
-    return opener
+    fetch(
+        *(url, path, sha256),
+        key="dataset.download",
+        max_bytes=MAX_TOTAL_BYTES,
+        schemes=schemes,
+    )

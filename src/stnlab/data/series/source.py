@@ -19,13 +19,6 @@ from stnlab.errors import UserError
 
 Floats = NDArray[np.float32]
 
-LAYOUTS = (
-    "NAME_TRAIN.ts and NAME_TEST.ts, as UCR and UEA have them; train.npz and test.npz, or one "
-    ".npz, which is split by dataset.seed, with x (N, channels, steps) and y (N,); or train.csv "
-    "and test.csv, or one .csv, with the columns id, time, variable, value and label. "
-    "docs/own-data.md shows each"
-)
-
 
 class Read(NamedTuple):
     """A part as a file has it: ``x`` (N, C, steps) with NaN where there is no value.
@@ -111,8 +104,10 @@ class SeriesSource:
         return np.concatenate([filled, measured[:, self.gaps]], axis=1, dtype=np.float32)
 
 
-def open_source(root: str) -> SeriesSource:
+def open_source(root: str, layouts: str) -> SeriesSource:
     """What lies in ``root``; asked again, it is not read again until it has changed.
+
+    ``layouts`` says what is known, for a message.
 
     Raises:
         UserError: nothing that is known, more than one thing, or something wrong with it.
@@ -121,7 +116,7 @@ def open_source(root: str) -> SeriesSource:
     try:
         files = sorted(path.iterdir()) if path.is_dir() else [path]
         stats = [(each, each.stat()) for each in files if each.name[0] != "."]
-        return _open(root, tuple((str(f), s.st_mtime_ns, s.st_size) for f, s in stats))
+        return _open(root, layouts, tuple((str(f), s.st_mtime_ns, s.st_size) for f, s in stats))
     except OSError as error:
         raise UserError(
             f"dataset.root: {error.filename or root} cannot be read ({error.strerror or error})."
@@ -129,7 +124,7 @@ def open_source(root: str) -> SeriesSource:
 
 
 @functools.lru_cache(maxsize=1)
-def _open(root: str, _: tuple[tuple[str, int, int], ...]) -> SeriesSource:
+def _open(root: str, layouts: str, _: tuple[tuple[str, int, int], ...]) -> SeriesSource:
     from stnlab.data.series import long_form, ts
 
     path = Path(root)
@@ -148,7 +143,7 @@ def _open(root: str, _: tuple[tuple[str, int, int], ...]) -> SeriesSource:
     found = {ending: files for ending, find in finders.items() if (files := find(path))}
     if not found:
         raise UserError(
-            f"dataset.root: {path} holds nothing that is read as series. Allowed: {LAYOUTS}."
+            f"dataset.root: {path} holds nothing that is read as series. Allowed: {layouts}."
         )
     if len(found) > 1:
         raise UserError(

@@ -19,7 +19,7 @@ from stnlab.report.protocol import (
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
 from stnlab.report.results import CHALLENGE_METRICS, RunState, Study, read_study
 from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
-from stnlab.report.study_figures import draw_study
+from stnlab.report.study_figures import draw_claims, draw_study, file_name
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 EXPLORE_PAGE = "explore.html"
@@ -59,6 +59,7 @@ def _write(folders: Sequence[Path], out: Path) -> None:
     results = [summarise(study, published) for study in studies]
     figures = [draw_study(result, published, out / "figures") for result in results]
     title = studies[0].name if len(studies) == 1 else out.resolve().name
+    claims = draw_claims(results, out / "figures" / f"{file_name(title)}-claims.svg")
     markdown = render(
         "report.md",
         _FILTERS,
@@ -72,11 +73,13 @@ def _write(folders: Sequence[Path], out: Path) -> None:
         shared=_side_by_side(results),
         num_tests=sum(_num_tests(result) for result in results),
         commands=list(dict.fromkeys(study.command for study in studies if study.command)),
+        claims=claims,
         out=out,
         explore=_explore_pages(studies, out),
         rebuild=_rebuild_command(folders, out),
     )
-    images = {f"figures/{figure.path.name}": figure.path for group in figures for figure in group}
+    drawn = [*([claims] if claims else []), *(figure for group in figures for figure in group)]
+    images = {f"figures/{figure.path.name}": figure.path for figure in drawn}
     write_atomically(out / "summary.csv", as_csv(results))
     write_atomically(out / "summary.json", as_json(results))
     write_atomically(out / "report.md", markdown)

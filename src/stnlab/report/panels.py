@@ -1,10 +1,17 @@
 """Images laid side by side: inputs above what the transformer made of them."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 _GAP = 2  # pixels between examples
 _NUM_COLOURS = 3
+_TEXT_HEIGHT = 18  # pixels
 
 
 def warp_panel(inputs: Tensor, views: Tensor, examples_a_row: int) -> Tensor:
@@ -54,3 +61,22 @@ def _centred(images: Tensor, width: int) -> Tensor:
     missing = width - images.shape[2]
     left = missing // 2
     return torch.nn.functional.pad(images, (left, missing - left), value=1.0)
+
+
+def draw_rows(path: Path, rows: Sequence[tuple[str, NDArray[np.uint8]]]) -> None:
+    """Write rows of images as they are, pixel by pixel, each below its name.
+
+    Args:
+        path: the PNG to write.
+        rows: a name and the grey levels (height, width) of each.
+    """
+    width = max(row.shape[1] for _, row in rows)
+    height = sum(row.shape[0] + _TEXT_HEIGHT + 4 for _, row in rows)
+    sheet = Image.new("L", (width, height), 255)
+    text, top = ImageDraw.Draw(sheet), 0
+    for name, row in rows:
+        text.text((6, top + 2), name, fill=0, font=ImageFont.load_default(13))
+        sheet.paste(Image.fromarray(row), (0, top + _TEXT_HEIGHT))
+        top += row.shape[0] + _TEXT_HEIGHT + 4
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path, optimize=True)

@@ -12,13 +12,22 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
 
 from stnlab.evaluation.robustness import AXIS_LABELS
 from stnlab.report import clinical_figures, numerals
-from stnlab.report.claims import training_ranges
+from stnlab.report.claims import (
+    NOT_REPRODUCED,
+    PARTLY,
+    REPRODUCED,
+    PairResult,
+    training_ranges,
+)
+from stnlab.report.panels import draw_rows
 from stnlab.report.published import Published
 from stnlab.report.results import Cell, Run, Tested
-from stnlab.report.statistics import Sample, describe, paired
+from stnlab.report.statistics import CANNOT_TELL, Sample, describe, paired
 from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save, say
 from stnlab.report.summary import Row, StudyResult
 
@@ -51,6 +60,7 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
             ("learning", _draw_learning),
         )
     ]
+    drawn.append(_draw_methods(result, folder))
     return [*(each for each in drawn if each is not None), *_copy_warps(result, folder)]
 
 
@@ -167,6 +177,86 @@ def _plot_difference(axes: Axes, index: int, first: Cell, second: Cell, factor: 
     known = {x: each for x, each in found.items() if each.difference is not None}
     samples = {x: Sample(len(e.seeds), e.difference, None, e.interval) for x, e in known.items()}
     _plot_band(axes, index, samples, f"{first.name} − {second.name}", is_share=False)
+
+
+# --- every claim
+
+
+def draw_claims(results: Sequence[StudyResult], path: Path) -> StudyFigure | None:
+    """A forest plot: each pair of each claim with its difference; None unless there are two."""
+    lines: list[tuple[str, PairResult | None]] = []
+    for result in results:
+        pairs = [pair for claim in result.claims for pair in claim.pairs if _differs(pair)]
+        if pairs:
+            lines += [(result.study.name, None), *((_pair_name(pair), pair) for pair in pairs)]
+    if sum(pair is not None for _, pair in lines) < 2:
+        return None
+    figure = _figure(6.8, 0.9 + 0.36 * len(lines))
+    axes = figure.subplots()
+    for place, (name, pair) in enumerate(lines):
+        weight = "bold" if pair is None else "normal"
+        axes.text(0, place - 0.28, plain(name), fontsize=8, weight=weight, va="center").set(
+            transform=axes.get_yaxis_transform()
+        )
+        if pair is not None:
+            _plot_pair(axes, place + 0.14, name, pair)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_ylim(len(lines) - 0.3, -0.7)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("difference, points (95% interval)")
+    axes.grid(axis="x", alpha=0.25)
+    handles = [
+        Line2D([], [], linestyle="none", marker=mark, color=shade, label=words)
+        for words, (shade, mark) in _VERDICTS.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    save(figure, path)
+    return StudyFigure(
+        path,
+        "The difference that each claim is about, pair by pair, with its 95% interval",
+        "Every pair that a claim is about: the first minus the second, with its 95% interval (none "
+        "where a run collapsed). Right of 0 is what the claim says. Small points, where a claim is "
+        "about many amounts of distortion: the difference at each.",
+    )
+
+
+_VERDICTS = {
+    "as claimed, beyond chance": (COLOURS[0], "o"),
+    "in part": (COLOURS[2], "D"),
+    "the other way": (COLOURS[1], "X"),
+    "these runs cannot tell": (GREY, "s"),
+}
+
+
+def _differs(pair: PairResult) -> bool:
+    return bool(pair.points) or pair.difference.difference is not None
+
+
+def _pair_name(pair: PairResult) -> str:
+    over = " (over patients)" if pair.over_patients else ""
+    return f"{pair.first} − {pair.second}{', every amount' if pair.points else over}"
+
+
+def _plot_pair(axes: Axes, place: float, name: str, pair: PairResult) -> None:
+    verdicts = dict(
+        zip((REPRODUCED, PARTLY, NOT_REPRODUCED, CANNOT_TELL), _VERDICTS.items(), strict=True)
+    )
+    words, (shade, mark) = verdicts.get(pair.verdict, (pair.verdict, (GREY, "s")))
+    for point in pair.points:
+        if point.difference.difference is not None:
+            (dot,) = axes.plot(
+                100 * point.difference.difference, place, mark, color=shade, markersize=3.5, mew=0
+            )
+            amount = f"{point.factor} {point.amount:g}"
+            say(dot, f"{name}, {amount}: {numerals.difference(point.difference)}")
+    if pair.points or pair.difference.difference is None:
+        return
+    if pair.difference.interval is not None:
+        low, high = (100 * end for end in pair.difference.interval)
+        axes.plot([low, high], [place] * 2, color=shade, linewidth=1.6)
+    (mean,) = axes.plot(100 * pair.difference.difference, place, mark, color=shade, markersize=6)
+    say(mean, f"{name}: {numerals.compared(pair.difference)}; {words}")
 
 
 # --- every seed
@@ -344,42 +434,115 @@ _FIGURES = {
     "warped-series": "One variable of three test {}, the first in which it was measured in a "
     "quarter of the steps or more, before and after the warp",
     "confusion": "Which class was taken for which: test {} by their class and the one predicted",
+    "mistakes": "The worst mistakes: the test {} whose wrong class was thought most probable",
+    **{
+        f"film-strip-{kind}": f"What is read of a few test {{}} as their {kind} grows, and as what"
+        for kind in ("angle", "shift", "scale")
+    },
 }
 
 
 def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
-    """The panels that each cell's run of the lowest complete seed drew; none is picked by looks."""
+    """What each cell's median healthy run drew, and beside it what one that collapsed drew."""
     for cell in result.study.cells:
-        runs = cell.complete_runs()
-        if not runs:
-            continue
-        run = runs[0]
-        known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
-        drawn = sorted((run.path / "figures").glob("warps-*.png"))
-        others = [run.path / "figures" / f"{name}.png" for name in known]
-        for source in [*drawn, *(each for each in others if each.exists())]:
-            prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
-            path = folder / f"{prefix}-{file_name(source.name)}"
-            shutil.copyfile(source, path)
-            metric = result.rows_of(cell)[0].metric
-            value = run.value(metric.key)
-            reached = "" if value is None else f", {metric.label} {value:.2%}"
-            whose = f"{cell.name}, seed {run.seed}{reached}."
-            collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
-            if source.stem in known:
-                what = known[source.stem].format(cell.examples)
-                verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
+        metric = result.rows_of(cell)[0].metric
+        for run, which in _shown_runs(cell, metric.key):
+            known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
+            drawn = sorted((run.path / "figures").glob("warps-*.png"))
+            others = [run.path / "figures" / f"{name}.png" for name in known]
+            for source in [*drawn, *(each for each in others if each.exists())]:
+                prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
+                kind = "-collapsed" if run.collapsed else ""
+                path = folder / f"{prefix}{kind}-{file_name(source.name)}"
+                shutil.copyfile(source, path)
+                value = run.value(metric.key)
+                reached = "" if value is None else f", {metric.label} {value:.2%}"
+                whose = f"{cell.name}, seed {run.seed}{which}{reached}."
+                collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
+                if source.stem in known:
+                    what = known[source.stem].format(cell.examples)
+                    verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
+                    yield StudyFigure(
+                        path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
+                    )
+                    continue
+                distortion = source.stem.removeprefix("warps-").replace("-", " ")
                 yield StudyFigure(
-                    path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
+                    path,
+                    f"Test {cell.examples} under {distortion} before and after the warp of "
+                    f"{cell.name}",
+                    f"{whose} Test {cell.examples} under {distortion} (above) and what the warp "
+                    f"makes of them (below).{collapsed}",
                 )
+
+
+def _shown_runs(cell: Cell, metric: str) -> Iterator[tuple[Run, str]]:
+    """The median of the healthy runs and the first that collapsed, of those that kept figures.
+
+    None is picked by looks. Each comes with what is to be said of the choice.
+    """
+    kept = [run for run in cell.complete_runs() if any((run.path / "figures").glob("*.png"))]
+    healthy = [run for run in kept if not run.collapsed]
+    num_healthy = len(cell.complete_runs()) - len(cell.collapsed_runs())
+    if healthy:
+        healthy.sort(key=lambda run: (run.value(metric) or 0.0, run.seed))
+        which = ""
+        if len(healthy) < num_healthy:
+            which = f" ({len(healthy)} of {num_healthy} healthy runs kept figures)"
+        elif num_healthy > 1:
+            which = f" (the median of {num_healthy} healthy runs)"
+        yield healthy[(len(healthy) - 1) // 2], which
+    collapsed = next((run for run in kept if run.collapsed), None)
+    if collapsed is not None:
+        missing = f" (none of {num_healthy} healthy runs kept figures)"
+        yield collapsed, missing if num_healthy and not healthy else ""
+
+
+# --- one figure of all methods
+
+
+def _draw_methods(result: StudyResult, folder: Path) -> StudyFigure | None:
+    """The same inputs, and a row of what each method makes of them (SEED figure 8).
+
+    None unless two methods or more were shown the same.
+    """
+    rows: list[tuple[str, NDArray[np.uint8]]] = []
+    inputs: NDArray[np.uint8] | None = None
+    for cell in result.study.cells:
+        metric = result.rows_of(cell)[0].metric
+        for run, _ in _shown_runs(cell, metric.key):
+            strips = _strips(run.path / "figures" / "warps-training-distortion.png")
+            if len(strips) < 2:
                 continue
-            distortion = source.stem.removeprefix("warps-").replace("-", " ")
-            yield StudyFigure(
-                path,
-                f"Test {cell.examples} under {distortion} before and after the warp of {cell.name}",
-                f"{whose} Test {cell.examples} under {distortion} (above) and what the warp makes "
-                f"of them (below).{collapsed}",
-            )
+            inputs = strips[0] if inputs is None else inputs
+            if not np.array_equal(strips[0], inputs):
+                continue
+            value = run.value(metric.key)
+            reached = "" if value is None else f": {value:.2%}"
+            collapsed = ", collapsed" if run.collapsed else ""
+            rows.append((f"{cell.name}, seed {run.seed}{collapsed}{reached}", strips[1]))
+    if inputs is None or len(rows) < 2:
+        return None
+    path = folder / f"{file_name(result.study.name)}-methods.png"
+    draw_rows(path, [("what the networks are shown", inputs), *rows])
+    of = result.main_rows()[0].metric.label
+    return StudyFigure(
+        path,
+        "The same test examples, and a row of what the warp of each method makes of them",
+        "The same test examples under the training distortion, and what the warp of each row of "
+        f"the table makes of them, with the run's {of}: the median of the healthy runs whose "
+        "figures were kept, and the first that collapsed.",
+    )
+
+
+def _strips(path: Path) -> list[NDArray[np.uint8]]:
+    """The rows of images of a panel, inputs and views in turn, cut from its white ground."""
+    if not path.exists():
+        return []
+    pixels = np.asarray(Image.open(path).convert("L"))
+    is_strip = (pixels < 128).mean(axis=1) > 0.3
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_strip, [False]]).astype(int)))
+    return [pixels[top:end] for top, end in edges.reshape(-1, 2)]
 
 
 def _verdict_on_clusters(run: Run) -> str:

@@ -56,9 +56,11 @@ def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
     is_svg = path.suffix == ".svg"
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "stnlab"}
     kept: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}} if is_svg else {}
-    with warnings.catch_warnings(), matplotlib.rc_context(settings):
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stnlab"}),
+    ):
         # A class may be named in a script that matplotlib's font lacks; tables have it in full.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         figure.savefig(drawn, format=path.suffix[1:], dpi=_DPI, **kept)

@@ -81,7 +81,10 @@ def warped_series(
             Line2D([], [], color=COLOURS[0], marker="o", markersize=3, linewidth=1),
             Line2D([], [], color=COLOURS[1], linestyle="--", linewidth=1.6),
         ],
-        ["before the warp", "after the warp"],
+        [
+            "before the warp",
+            "after the warp: what the network reads, beyond what can be measured too",
+        ],
     )
     return figure
 

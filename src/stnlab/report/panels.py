@@ -41,6 +41,37 @@ def warp_panel(inputs: Tensor, views: Tensor, examples_a_row: int) -> Tensor:
     return torch.cat(padded)[: -4 * _GAP]
 
 
+def labelled_panel(
+    inputs: Tensor, views: Tensor, examples_a_row: int, labels: Sequence[str], times: int
+) -> NDArray[np.uint8]:
+    """:func:`warp_panel`, enlarged, with a label below each example: (h, w) or (h, w, 3)."""
+    rows = [
+        warp_panel(*each, examples_a_row)
+        for each in zip(
+            torch.split(inputs, examples_a_row), torch.split(views, examples_a_row), strict=True
+        )
+    ]
+    width = max(row.shape[1] for row in rows) * times
+    height, step = rows[0].shape[0] * times, rows[0].shape[0] * times + _TEXT_HEIGHT
+    column = (width + _GAP * times) / min(examples_a_row, len(inputs))
+    sheet = Image.new("L" if rows[0].dim() == 2 else "RGB", (width, step * len(rows)), "white")
+    for place, row in enumerate(rows):
+        large = row.repeat_interleave(times, dim=0).repeat_interleave(times, dim=1)
+        sheet.paste(Image.fromarray((255 * large).round().byte().numpy()), (0, place * step))
+    text = ImageDraw.Draw(sheet)
+    for place, label in enumerate(labels):
+        down, across = divmod(place, examples_a_row)
+        middle = (across + 0.5) * column - _GAP * times / 2
+        text.text(
+            (middle, down * step + height + 2),
+            label,
+            fill="black",
+            anchor="ma",
+            font=ImageFont.load_default(12),
+        )
+    return np.asarray(sheet)
+
+
 def _row(inputs: Tensor, views: Tensor) -> Tensor:
     above, below = _side_by_side(inputs), _side_by_side(views.flatten(1, 2))
     width = max(above.shape[2], below.shape[2])

@@ -48,3 +48,13 @@ def test_a_view_of_half_the_pixels_counts_in_pixels_of_the_image():
     (seen,) = views(AffineWarp(), theta(1.0), (28, 56), (28, 28), align_corners=True)
     assert seen.area == pytest.approx(2)
     assert seen.share_outside == 0
+
+
+@pytest.mark.parametrize(
+    ("area", "words"),
+    [(440.2, "440 pixels"), (5912.0, "5,912 pixels"), (5.93, "5.9 pixels")],
+)
+def test_a_reason_has_no_exponents(area, words):
+    view = collapse.View(0.0, area)
+    reason = collapse.collapse_reason(*GOOD, [view], "digits")
+    assert words in reason

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from PIL import Image
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
@@ -738,6 +740,71 @@ def test_no_figure_shows_an_interval_of_runs_that_collapse(study):
         STN: True,
         "cnn": False,
     }
+
+
+def write_panel(folder, views, inputs=0):
+    """A panel as a run draws it: inputs above views, on white."""
+    (folder / "figures").mkdir(exist_ok=True)
+    panel = np.full((40, 60), 255, np.uint8)
+    panel[4:18, 2:58], panel[20:34, 2:58] = inputs, views
+    Image.fromarray(panel).save(folder / "figures" / "warps-training-distortion.png")
+
+
+def test_the_median_healthy_run_is_shown_and_a_collapsed_one_beside_it(study):
+    for seed, value in ((3, 0.10), (4, 0.11)):
+        write_run(study / STN / f"seed={seed}", value, collapsed="it saw nothing")
+    for seed in range(5):
+        write_panel(study / STN / f"seed={seed}", views=10 * seed)
+    text = report(study).read_text()
+    assert f"{STN}, seed 0 (the median of 3 healthy runs), accuracy on clean test digits 98.00%" in text
+    assert f"{STN}, seed 3, accuracy on clean test digits 10.00%. Test digits" in text
+    panels = sorted(path.name for path in (study / "figures").glob("*warps*"))
+    assert panels == [
+        f"RTS-{STN}-collapsed-warps-training-distortion.png",
+        f"RTS-{STN}-warps-training-distortion.png",
+    ]
+    for seed in (0, 1):
+        shutil.rmtree(study / STN / f"seed={seed}" / "figures")
+    assert f"{STN}, seed 2 (1 of 3 healthy runs kept figures)" in report(study).read_text()
+    shutil.rmtree(study / STN / "seed=2" / "figures")
+    assert f"{STN}, seed 3 (none of 3 healthy runs kept figures)" in report(study).read_text()
+
+
+def test_methods_are_shown_on_the_same_inputs(study):
+    write_panel(study / STN / "seed=0", views=40)
+    write_panel(study / "cnn" / "seed=0", views=80, inputs=9)
+    assert "RTS-methods.png" not in report(study).read_text()  # of other inputs
+    write_panel(study / "cnn" / "seed=0", views=80)
+    assert "![The same test examples" in report(study).read_text()
+    with Image.open(study / "figures" / "RTS-methods.png") as image:
+        rows = [row for row in np.asarray(image)[:, 30].tolist()]
+    # The inputs once, then each one's views, pixel by pixel, in the table's order.
+    assert [rows.count(level) >= 14 for level in (0, 40, 80)] == [True] * 3
+    assert rows.index(40) < rows.index(80)
+
+
+def test_all_claims_stand_in_a_forest_plot(study):
+    text = report(study).read_text()
+    assert text.index("![The difference that each claim") < text.index("Is it so?")
+    figure = (study / "figures" / "RTS-claims.svg").read_text()
+    cannot_tell = "+2.00 (−0.48 to +4.48); these runs cannot tell"
+    assert f"<title>{STN} − cnn: {cannot_tell}</title>" in figure
+    assert f"<title>{STN} − cnn, every amount, rotation 60: +7.00 (+4.52 to +9.48)</title>" in figure
+    write_plan(study, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], CLAIMS[:1])
+    assert "RTS-claims.svg" not in report(study).read_text()
+
+
+def test_no_exponent_stands_in_a_reason(study):
+    reason = "its pixels stand for 4.4e+02 pixels each, 5.9e+03 in all"
+    write_run(study / STN / "seed=3", 0.10, collapsed=reason)
+    text = report(study).read_text()
+    assert "its pixels stand for 440 pixels each, 5,900 in all" in text
+    assert "4.4e" not in text
+
+
+def test_a_study_without_a_question_says_nothing_of_it(study):
+    write_plan(study, [cell(STN, [0, 1, 2])], question="", source="")
+    assert "question" not in report(study).read_text()
 
 
 HOSTILE = "<script>alert(1)</script> | `x` **b** [l](http://e) ![i](j)\n\n# h &amp; \x1b$"

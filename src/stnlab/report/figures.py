@@ -94,7 +94,7 @@ def draw_mistakes(
         path: the PNG to write.
         title: above all.
         images: (H, W) or (H, W, 3) each, in [0, 1].
-        words: below each.
+        words: above each.
     """
     columns = min(_EXAMPLES_A_ROW, len(images))
     rows = -(-len(images) // columns)
@@ -105,7 +105,7 @@ def draw_mistakes(
         axes.set_axis_off()
     for axes, image, text in zip(figure.axes, images, words, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(plain(text), fontsize=8, y=-0.05, va="top")
+        axes.set_title(plain(text), fontsize=8, pad=3)
     save(figure, path)
 
 

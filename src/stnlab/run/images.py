@@ -328,8 +328,8 @@ class ImageExperiment(Experiment):
             self._shown(views),
             _PANEL_EXAMPLES_A_ROW,
             [
-                f"{self.spec.class_name(target)}, read as {self.spec.class_name(label)}"
-                + ("" if label == target else " ✗")
+                self.spec.class_name(target)
+                + ("" if label == target else f", read as {self.spec.class_name(label)}")
                 for label, target in zip(labels, self._panel_targets, strict=True)
             ],
             times,

@@ -1,9 +1,9 @@
-"""What a wheel takes into the package of the files that lie at the top here."""
+"""What pyproject.toml cannot say: the compiled kernel, and what a wheel has of the top's files."""
 
 import shutil
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
 TAKEN = {"conf": "conf", "data/published": "published"}  # see stnlab/data/places.py
@@ -20,4 +20,19 @@ class BuildWithFiles(build_py):
             shutil.copytree(source, place)
 
 
-setup(cmdclass={"build_py": BuildWithFiles})
+# A plain shared library, loaded by ctypes (stnlab/kernels/blocks.py): it fits every Python. Where
+# there is no compiler that understands it, the package is installed without.
+KERNEL = Extension(
+    "stnlab.kernels._blocks",
+    ["src/stnlab/kernels/blocks.c"],
+    depends=["src/stnlab/kernels/blocks_of_width.h"],
+    extra_compile_args=["-O3", "-ffp-contract=fast", "-Wno-psabi"],
+    optional=True,
+    py_limited_api=True,
+)
+
+setup(
+    cmdclass={"build_py": BuildWithFiles},
+    ext_modules=[KERNEL],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+)

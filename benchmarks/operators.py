@@ -1,18 +1,19 @@
 """The rewritten operators against the plain ones, one thread, alternating in one run.
 
     python -m benchmarks.operators           under a minute
+    python -m benchmarks.operators --avx2    as on a processor without AVX-512
 
 Distortion against PIL: the package's own reference backend, and torchvision's usual transforms
 (RandomAffine, ToTensor, Normalize). The convolutional block, forward and backward, against
-convolution, max-pool and ReLU, plain and in channels_last. Written to
-benchmarks/results/operators.json.
+convolution, max-pool and ReLU, plain and in channels_last, and by torch's operators rearranged.
+Written to benchmarks/results/operators-CLASS.json.
 """
 
+import argparse
 import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -21,10 +22,12 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks import naive
+from benchmarks.machine import RESULTS, as_avx2, machine, processor_class
 from stnlab.data import mnist
 from stnlab.data.randomness import Stream, generator
 from stnlab.distortions import Similarity, distort, distort_pil
-from stnlab.layers.convolution import ConvPoolRelu, output_size
+from stnlab.kernels import blocks as kernel
+from stnlab.layers.convolution import ConvPoolRelu, _ConvPoolRelu, output_size
 from stnlab.run.overhead import keep_freed_memory
 
 ROUNDS = 30
@@ -90,19 +93,26 @@ def block(shape: tuple[int, int, int, int, int, int, bool]) -> dict[str, float]:
             grad_output
         )
 
-    last = torch.channels_last
+    parameters = layer.weight, layer.bias
+    last, rearranged = torch.channels_last, _ConvPoolRelu.apply
     inputs = images.contiguous(memory_format=last).requires_grad_(needs_grad)
     grad_output = grad.contiguous(memory_format=last)
     return alternate(
         {
             "plain": plain(torch.contiguous_format),
             "channels_last": plain(last),
+            "rearranged": lambda: rearranged(inputs, *parameters).backward(grad_output),
             "ours": lambda: layer(inputs).backward(grad_output),
         }
     )
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512")
+    is_avx2 = parser.parse_args().avx2
+    if is_avx2:
+        as_avx2()
     torch.set_num_threads(1)
     keep_freed_memory()
     console = Console(width=120)
@@ -112,17 +122,18 @@ def main() -> None:
         table.add_row(name, f"{rate:,.0f}", f"{rates['ours'] / rate:.1f}x")
     console.print(table)
     blocks = {name: block(shape) for name, shape in BLOCKS.items()}
-    table = Table(
-        "ms, forward and backward", "plain", "channels_last", "ours", "ours/plain", box=None
-    )
+    ways = ("plain", "channels_last", "rearranged", "ours")
+    table = Table("ms, forward and backward", *ways, "ours/plain", box=None)
     for name, ms in blocks.items():
-        row = [f"{ms[way]:.2f}" for way in ("plain", "channels_last", "ours")]
+        row = [f"{ms[way]:.2f}" for way in ways]
         table.add_row(name, *row, f"{ms['ours'] / ms['plain']:.2f}")
     console.print(table)
-    path = Path(__file__).parent / "results" / "operators.json"
-    path.parent.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"operators-{processor_class()}.json"
     result = {
-        "command": "python -m benchmarks.operators",
+        "command": f"python -m benchmarks.operators{' --avx2' if is_avx2 else ''}",
+        "machine": machine(),
+        "kernel": kernel.path(),
         "images_per_second": rates,
         "block_ms": blocks,
     }

@@ -1,12 +1,14 @@
 """Where the time of a training step goes, operator by operator, beside what the FLOPs allow.
 
     python -m benchmarks.profile            every case of the image study, about 2 minutes
+    python -m benchmarks.profile --avx2     as on a processor without AVX-512
     python -m benchmarks.profile --quick    fewer steps
 
-One process, one thread, our data and network in a plain loop. "matrix products" is the time in
-convolutions and linear layers, "limit" what their FLOPs take at the speed of a large matrix product
-on one core; all other columns have no FLOPs to speak of: they are memory traffic and fixed costs.
-The result is written to benchmarks/results/profile.json.
+One process, one thread, our data and network in a plain loop. "blocks" is the time in the compiled
+kernel, its call included, "matrix products" that in linear layers (and in convolutions, where the
+kernel is not taken: STNLAB_KERNEL=torch), "limit" what the FLOPs of both take at the speed of a
+large matrix product on one core; all other columns have no FLOPs to speak of: they are memory
+traffic and fixed costs. The result is written to benchmarks/results/profile-CLASS.json.
 """
 
 import argparse
@@ -15,17 +17,19 @@ import time
 from collections import Counter
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.table import Table
 from torch.profiler import ProfilerActivity, profile
 
-from benchmarks.training import CASES, RESULTS, flop_rate
+from benchmarks.machine import RESULTS, as_avx2, flop_rate, machine, processor_class
+from benchmarks.training import CASES
 from benchmarks.worker import bare_steps, flops, short_config
+from stnlab.kernels import blocks
 from stnlab.run.overhead import spared_of_needless_work
 
 # By the beginning of an operator's name; the first that fits.
 _KINDS = {
+    "blocks": ("_Chain",),
     "matrix products": (
         "aten::convolution_backward",
         "aten::mkldnn_convolution",
@@ -74,7 +78,7 @@ def measure(case: tuple[Any, ...], num_steps: int, rate: float) -> dict[str, Any
     kinds: Counter[str] = Counter()
     operators = {}
     for each in profiled.key_averages():
-        if each.key.startswith("aten::") and each.self_cpu_time_total:
+        if each.key.startswith(("aten::", "_Chain")) and each.self_cpu_time_total:
             ms = each.self_cpu_time_total / 1000 / num_steps
             kinds[_kind(each.key)] += ms
             operators[each.key] = round(ms, 4)
@@ -121,14 +125,24 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="fewer steps")
-    num_steps = 10 if parser.parse_args().quick else 100
+    parser.add_argument("--avx2", action="store_true", help="without AVX-512")
+    arguments = parser.parse_args()
+    if arguments.avx2:
+        as_avx2()
+    num_steps = 10 if arguments.quick else 100
     console = Console(width=160)
     rate = flop_rate()
     rows = [measure(case, num_steps, rate) for case in CASES]
     show(rows, rate, console)
-    path = RESULTS / "profile.json"
-    command = "python -m benchmarks.profile"
-    result = {"command": command, "torch": torch.__version__, "flop_rate": rate, "cases": rows}
+    path = RESULTS / f"profile-{processor_class()}.json"
+    command = f"python -m benchmarks.profile{' --avx2' if arguments.avx2 else ''}"
+    result = {
+        "command": command,
+        "machine": machine(),
+        "kernel": blocks.path(),
+        "flop_rate": rate,
+        "cases": rows,
+    }
     path.write_text(json.dumps(result, indent=2) + "\n")
     console.print(f"written to {path}", soft_wrap=True)
 

@@ -1,15 +1,15 @@
-"""One measurement in a process of its own: warm up, say "ready", wait for "go", measure.
+"""Measurements in a process of its own, as often as they are asked for.
 
     python -m benchmarks.worker KIND DATASET MODEL INIT STEPS
 
-KIND is "ours", "ours-and-bare" (in turn with our data and model in a plain loop) or "naive-0",
-"naive-2", "naive-4" (by DataLoader workers). The last line printed is the result as JSON.
+KIND is "ours" or "naive-0", "naive-2", "naive-4" (by DataLoader workers). Once it is warm, each
+line of its input, "go" or (of "ours") "bare" (our data and our network in a plain loop), is
+answered by one line of JSON.
 """
 
 import contextlib
 import json
 import resource
-import statistics
 import sys
 import tempfile
 import time
@@ -31,21 +31,36 @@ from stnlab.run.images import ImageExperiment
 from stnlab.run.run import Run, spared_of_needless_work
 
 _WARM_UP_STEPS = 20
-_ROUNDS_OF_OURS_AND_BARE = 5
 
 
-class _SecondEpoch(Callback):
-    """Waits at the start of the second epoch (the first is the warm-up) and times its steps."""
+class _Bursts(Callback):
+    """Each epoch after the first, which is the warm-up, waits to be asked for.
 
-    def __init__(self, wait: bool) -> None:
-        self.wait = wait
+    What is told of it are the steps of a *whole* epoch, its start and its end included. Start
+    (drawing all distortions) and end (metrics, checkpoint) belong to many more steps than are run.
+    """
+
+    def __init__(self, run: Run, num_steps: int) -> None:
+        assert isinstance(run.experiment, ImageExperiment)
+        self.run = run
+        self.num_steps = num_steps
+        batch_size = run.experiment.dataset.batch_size
+        self.steps_of_an_epoch = -(-len(run.experiment.parts.train) // batch_size)
+        self.bare = bare_steps(run.config)
         self.ends: list[tuple[float, int]] = []
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.current_epoch == 1:
-            if self.wait:
-                _wait_for_go()
-            self.ends = []
+        if trainer.current_epoch == 0:
+            _steps(self.bare, _WARM_UP_STEPS)
+            return
+        if trainer.current_epoch > 1:
+            _answer(self._ms())
+        while (asked := sys.stdin.readline()) == "bare\n":
+            _answer(_steps(self.bare, self.num_steps))
+        if not asked:
+            trainer.should_stop = True
+            raise StopIteration
+        self.ends = []
 
     def on_train_batch_end(
         self,
@@ -57,42 +72,28 @@ class _SecondEpoch(Callback):
     ) -> None:
         self.ends.append((time.perf_counter(), trainer.global_step))
 
+    def _ms(self) -> float:
+        (began, first), (ended, last) = self.ends[0], self.ends[-1]
+        a_step = (ended - began) / (last - first)
+        start_and_end = self.run.recorder.history[-1]["seconds"] - self.num_steps * a_step
+        return 1000 * (a_step + start_and_end / self.steps_of_an_epoch)
 
-def _wait_for_go() -> None:
-    print("ready", flush=True)
-    sys.stdin.readline()
+
+def _answer(ms: float) -> None:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"ms_per_step": ms, "peak_mib": peak}), flush=True)
 
 
-def _seconds(steps: Iterator[object], num_steps: int, wait: bool = True) -> float:
-    for _ in range(_WARM_UP_STEPS):
-        next(steps)
-    if wait:
-        _wait_for_go()
+def _steps(steps: Iterator[object], num_steps: int) -> float:
+    """Milliseconds a step."""
     began = time.perf_counter()
     for _ in range(num_steps):
         next(steps)
-    return time.perf_counter() - began
+    return 1000 * (time.perf_counter() - began) / num_steps
 
 
 def _prepared(config: ExperimentConfig) -> Run:
     return Run(config, RunFolder(Path(tempfile.mkdtemp())), Console(quiet=True))
-
-
-def _ours(config: ExperimentConfig, num_steps: int, wait: bool = True) -> float:
-    """What ``num_steps`` steps of a *whole* epoch take, its start and its end included.
-
-    Start (drawing all distortions) and end (metrics) belong to many more steps than are measured.
-    """
-    run = _prepared(config)
-    epoch = _SecondEpoch(wait)
-    run.trainer.callbacks.append(epoch)
-    run.fit()
-    (began, first), (ended, last) = epoch.ends[0], epoch.ends[-1]
-    a_step = (ended - began) / (last - first)
-    start_and_end = run.recorder.history[1]["seconds"] - num_steps * a_step
-    assert isinstance(run.experiment, ImageExperiment)
-    steps_of_an_epoch = -(-len(run.experiment.parts.train) // config.dataset.batch_size)
-    return num_steps * (a_step + start_and_end / steps_of_an_epoch)
 
 
 def bare_steps(config: ExperimentConfig) -> Iterator[None]:
@@ -107,17 +108,14 @@ def bare_steps(config: ExperimentConfig) -> Iterator[None]:
             yield
 
 
-def _ours_and_bare(config: ExperimentConfig, num_steps: int) -> tuple[float, float]:
-    """Both in this process, in turn: processes differ by more than the two do."""
-    _wait_for_go()
-    ours, bare = [], []
-    for _ in range(_ROUNDS_OF_OURS_AND_BARE):
-        ours.append(_ours(config, num_steps, wait=False))
-        bare.append(_seconds(bare_steps(config), num_steps, wait=False))
-    return statistics.median(ours), statistics.median(bare)
+def _ours(config: ExperimentConfig, num_steps: int) -> None:
+    run = _prepared(config)
+    run.trainer.callbacks.append(_Bursts(run, num_steps))
+    with contextlib.suppress(StopIteration):
+        run.fit()
 
 
-def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
+def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> None:
     assert isinstance(config.dataset, Digits)
     torch.set_num_threads(2)
     parts, digits = config.dataset.load(), mnist.load()
@@ -131,7 +129,10 @@ def _naive(config: ExperimentConfig, num_steps: int, workers: int) -> float:
         (amounts.rotation, amounts.translation, amounts.scale),
     )
     network = naive.build(layout, config.model.name, config.dataset.spec().num_classes)
-    return _seconds(naive.steps(dataset, network, workers), num_steps)
+    steps = naive.steps(dataset, network, workers)
+    _steps(steps, _WARM_UP_STEPS)
+    while sys.stdin.readline():
+        _answer(_steps(steps, num_steps))
 
 
 def flops(config: ExperimentConfig) -> int:
@@ -146,7 +147,7 @@ def flops(config: ExperimentConfig) -> int:
 
 
 def short_config(dataset: str, model: str, init: str, num_steps: int) -> ExperimentConfig:
-    """Two epochs of so many steps, on the CPU, with nothing held out."""
+    """Epochs of so many steps, on the CPU, with nothing held out."""
     return compose(
         [
             f"dataset={dataset}",
@@ -154,7 +155,7 @@ def short_config(dataset: str, model: str, init: str, num_steps: int) -> Experim
             f"init={init}",
             "dataset.val_size=0",
             "trainer.accelerator=cpu",
-            "trainer.max_epochs=2",
+            "trainer.max_epochs=1000",
             f"trainer.limit_train_batches={num_steps}",
         ]
     )
@@ -163,28 +164,11 @@ def short_config(dataset: str, model: str, init: str, num_steps: int) -> Experim
 def main() -> None:
     kind, dataset, model, init, num_steps = sys.argv[1:]
     config = short_config(dataset, model, init, int(num_steps))
-    steps = int(num_steps)
-    extra: dict[str, float] = {}
     with spared_of_needless_work(), contextlib.redirect_stderr(sys.stdout):
         if kind == "ours":
-            seconds = _ours(config, steps)
-        elif kind == "ours-and-bare":
-            seconds, bare = _ours_and_bare(config, steps)
-            extra = {"bare_ms_per_step": 1000 * bare / steps}
+            _ours(config, int(num_steps))
         else:
-            seconds = _naive(config, steps, workers=int(kind.split("-")[1]))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        json.dumps(
-            {
-                "ms_per_step": 1000 * seconds / steps,
-                "peak_mib": peak,
-                "flops": flops(config),
-                **extra,
-            }
-        ),
-        flush=True,
-    )
+            _naive(config, int(num_steps), workers=int(kind.split("-")[1]))
 
 
 if __name__ == "__main__":

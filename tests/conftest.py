@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 
+import numpy as np
 import pytest
+from own_data import pictures, waves
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
@@ -17,6 +19,17 @@ from stnlab.config import PROJECT_DIR, compose
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def own_roots(tmp_path_factory):
+    """What datasets need that have no data of their own: 32x32 RGB images, series of 2 channels."""
+    root = tmp_path_factory.mktemp("own")
+    labels = np.arange(30) % 3
+    for name, x in (("images", pictures(labels, 32, 32, 3)), ("series", waves(labels, 50))):
+        (root / name).mkdir()
+        np.savez(root / name / "all.npz", x=x, y=labels)
+    return {f"dataset={name}": [f"dataset.root={root / name}"] for name in ("images", "series")}
 
 
 @pytest.fixture

@@ -324,8 +324,8 @@ def test_a_folder_from_elsewhere_stands_in_for_nothing_of_hydras(sweep_py, their
     status, _, err = sweep_py("--config-dir", str(theirs), "model=cnn", "dry_run=true")
     assert (status, "joblib.yaml sets Hydra's own keys" in err) == (1, True)
     shutil.rmtree(theirs / "hydra")
-    (theirs / "schema").mkdir()
-    (theirs / "schema" / "stn.yaml").write_text("name: stn\n")
+    (theirs / "schema" / "model").mkdir(parents=True)
+    (theirs / "schema" / "model" / "stn.yaml").write_text("name: stn\n")
     status, _, err = sweep_py("--config-dir", str(theirs), "model=stn", "dry_run=true")
     assert (status, "would stand in for the types of the keys" in err) == (1, True)
 

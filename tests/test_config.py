@@ -26,11 +26,12 @@ NEEDS = {  # what a choice cannot do without
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)
-def test_every_file_composes(path):
+def test_every_file_composes(path, own_roots):
+    choice = f"{path.parent}={path.stem}"
     if path.parent.name == "study":
         assert compose_study(path.stem).name == path.stem
     else:
-        compose([*NEEDS.get(str(path), []), f"{path.parent}={path.stem}"])
+        compose([*NEEDS.get(str(path), []), choice, *own_roots.get(choice, [])])
 
 
 @pytest.mark.parametrize("path", GROUP_FILES, ids=str)

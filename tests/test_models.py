@@ -26,6 +26,11 @@ NUM_PARAMETERS = {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
         "time-in-range": 6_822,
     },
+    "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "series": {
+        **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
+        "time-in-range": 834,
+    },
 }
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
 
@@ -45,8 +50,9 @@ def test_the_table_covers_every_dataset():
 
 
 @pytest.mark.parametrize(("dataset", "model"), PAIRS)
-def test_sizes_and_one_step(dataset, model):
-    overrides = [f"dataset={dataset}", f"model={model}"]
+def test_sizes_and_one_step(dataset, model, own_roots):
+    own = own_roots.get(f"dataset={dataset}", [])
+    overrides = [f"dataset={dataset}", f"model={model}", *own]
     expected = NUM_PARAMETERS[dataset].get(model)
     if expected is None:
         with pytest.raises(UserError, match=f"model={model} does not go with dataset={dataset}: "):

@@ -10,12 +10,15 @@ import torch
 import yaml
 from rich.console import Console
 from short_run import SHORT
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from stnlab.config import folder
 from stnlab.errors import UserError
 from stnlab.evaluation.robustness import AMOUNTS
+from stnlab.kernels import blocks
 from stnlab.run import train
 from stnlab.run.recorder import load_checkpoint
+from stnlab.task import Classification
 
 
 def numbers(metrics):
@@ -59,6 +62,7 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
             assert found[part]["n"] == 500
     assert metrics["parameters"] > 0
     assert set(metrics["seconds"]) == {"setup", "train", "test"}
+    assert metrics["environment"]["kernel"] == blocks.path()
     assert metrics["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
     assert metrics["data"]["name"] == "MNIST"
     config_yaml = yaml.safe_load((path / "config.yaml").read_text())
@@ -255,6 +259,44 @@ def test_a_loss_that_is_no_number_stops_the_run(short, quiet, overrides, where):
     with pytest.raises(UserError, match=rf"^the loss became (nan|inf) {where}"):
         train(config, quiet)
     assert not (folder(config) / "metrics.json").exists()
+
+
+class HostReads(TorchDispatchMode):
+    """Counts how often the host asks for a value that the device may not have computed yet."""
+
+    ASKING = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
+
+    def __init__(self):
+        super().__init__()
+        self.number = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.number += func.name().partition(".")[0] in self.ASKING
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("model", ["cnn", "stn"])
+def test_no_step_asks_for_a_value(short, quiet, monkeypatch, model):
+    """A GPU would wait for each. The steps of a chunk are asked about together."""
+    asked = []
+
+    class Watched(Classification):
+        def training_step(self, chunk, batch_idx):
+            with HostReads() as reads:
+                loss = super().training_step(chunk, batch_idx)
+            asked.append((len(chunk), reads.number))
+            return loss
+
+    monkeypatch.setattr("stnlab.run.run.Classification", Watched)
+    config = short(
+        "dataset=RTS",
+        f"model={model}",
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=16",
+        "trainer.gradient_clip_val=1.0",
+    )
+    train(config, quiet)
+    assert asked == [(8, 1)] * 2
 
 
 def test_an_accelerator_that_is_not_there(short, quiet):

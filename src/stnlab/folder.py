@@ -66,6 +66,7 @@ class RunFolder:
         self.best_predictions = path / "predictions-best.csv"
         self.confusion = path / "confusion.csv"
         self.theta = path / "theta.csv"
+        self.preprocessing = path / "preprocessing.json"
         self.checksums = path / "checksums.sha256"
         self.error = path / "error.txt"
         self.figures = path / "figures"
@@ -274,6 +275,7 @@ class RunFolder:
             self.best_predictions,
             self.confusion,
             self.theta,
+            self.preprocessing,
         )
 
     def damage(self) -> dict[str, str]:

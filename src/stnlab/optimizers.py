@@ -27,9 +27,9 @@ class Adam(OptimizerPart):
     amsgrad: bool = MISSING
 
     def build(self, groups: list[dict[str, Any]]) -> "torch.optim.Optimizer":
-        import torch
+        from stnlab.kernels.adam import OneCallAdam
 
-        return torch.optim.Adam(groups, fused=True, **self.arguments())
+        return OneCallAdam(groups, **self.arguments())
 
     def arguments(self) -> dict[str, Any]:
         """torch's arguments."""

@@ -25,7 +25,7 @@ existed count as having.
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -42,7 +42,11 @@ from stnlab.rules import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
     from pytorch_lightning import Callback
     from torch import Tensor, nn
 
@@ -113,8 +117,12 @@ class ImageDataset(DatasetPart):
     """Images in memory, distorted anew at every epoch.
 
     A dataset of one's own says :meth:`spec` and :meth:`load`; batches, tests, robustness curves,
-    figures, TensorBoard and the report follow.
+    figures, TensorBoard and the report follow. What pictures of other makes must go through before
+    such a network reads them is said here, too.
     """
+
+    light_on_dark: ClassVar[bool] = False  # the objects are light, their background dark
+    keeps_aspect: ClassVar[bool] = False  # another shape is padded; else it is stretched
 
     def spec(self) -> ImageSpec:
         raise NotImplementedError(f"{type(self).__name__}.spec")
@@ -151,6 +159,39 @@ class SeriesDataset(DatasetPart):
         from stnlab.run.series import SeriesExperiment
 
         return SeriesExperiment(config, folder)
+
+    # What :meth:`prepare` does, in words, for those who do it elsewhere.
+    preparation: ClassVar[str] = (
+        "Each column less its mean, by its deviation (scale); carried forward over gaps, 0 before "
+        "the first value; mask->x is 1 where x was measured."
+    )
+
+    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:
+        """What series in their own units hold, channel by channel."""
+        return tuple(name for name in spec.columns if not name.startswith("mask->"))
+
+    def prepare(
+        self, raw: "NDArray[np.float32]", spec: SeriesSpec, scale: Mapping[str, Sequence[float]]
+    ) -> "NDArray[np.float32]":
+        """Series in their own units as the network reads them.
+
+        Args:
+            raw: (N, :meth:`raw_columns`, steps), NaN where nothing was measured.
+            spec: of the dataset.
+            scale: (mean, deviation) by column, of the training part.
+
+        Returns:
+            (N, channels, steps).
+        """
+        from stnlab.data.inputs import standardised
+
+        return standardised(raw, spec.columns, scale)
+
+    def read(self, path: "Path", spec: SeriesSpec) -> "NDArray[np.float32]":
+        """One series in its own units, (1, :meth:`raw_columns`, steps), from a file."""
+        from stnlab.data.inputs import read_table
+
+        return read_table(path, self.raw_columns(spec), spec.size[0])
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)

@@ -1,9 +1,9 @@
 """The LightningModule: one step of training, and the predictions that metrics are made of.
 
-Per step it does no more than it must: losses and predictions stay on the device, and metrics are
-computed once an epoch from all of them. One turn of Lightning's loop costs up to a tenth of a step
-of these small networks, so it goes around once for each *chunk* of batches, and takes the optimizer
-steps of the chunk by Lightning's manual optimization.
+Per step it does no more than it must: losses and predictions stay on the device, where the host
+looks at them once a *chunk* of batches (are the losses numbers?) and once an epoch (metrics). One
+turn of Lightning's loop costs up to a tenth of a step of these small networks, so it goes around
+once for each chunk, and takes the optimizer steps of the chunk by Lightning's manual optimization.
 """
 
 import math
@@ -40,6 +40,37 @@ class Predictions(NamedTuple):
             torch.cat([part.targets for part in parts]),
             torch.cat(thetas) if thetas else None,
         )
+
+
+class Prediction(NamedTuple):
+    """What a network says of N inputs.
+
+    ``labels`` (N,), the classes' places; ``probabilities`` (N, classes). ``theta``
+    (N, V, parameters) is None without a transformer; ``views`` (N, V, C, ...) are what the
+    classifier has read: the warped inputs, normalised or standardised as they are.
+    """
+
+    labels: Tensor
+    probabilities: Tensor
+    theta: Tensor | None
+    views: Tensor
+
+    @staticmethod
+    def of(network: Network, inputs: Tensor) -> "Prediction":
+        """What a network says of inputs (N, C, ...)."""
+        views, theta = network.look(inputs)
+        probabilities = network.classifier(views).softmax(dim=1)
+        return Prediction(probabilities.argmax(dim=1), probabilities, theta, views)
+
+    def cpu(self) -> "Prediction":
+        """The same, on the CPU."""
+        return Prediction(*(None if each is None else each.cpu() for each in self))  # type: ignore[arg-type]
+
+    @staticmethod
+    def join(parts: "list[Prediction]") -> "Prediction":
+        """Those of all batches as one."""
+        joined = [None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True)]
+        return Prediction(*joined)  # type: ignore[arg-type]
 
 
 class Classification(pl.LightningModule):
@@ -88,11 +119,21 @@ class Classification(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Inputs (N, C, ...) to logits (N, classes)."""
+        logits: Tensor = self.network(inputs)
+        return logits
+
     def transfer_batch_to_device(
-        self, batch: Batch | list[Batch], device: torch.device, dataloader_idx: int
-    ) -> Batch | list[Batch]:
-        """Batches are made on the run's device: there is nothing to move."""
-        return batch
+        self, batch: Any, device: torch.device, dataloader_idx: int
+    ) -> Any:
+        """A run's batches are made on its device: only another loader's are moved."""
+        first = batch
+        while isinstance(first, list | tuple):
+            first = first[0]
+        if first.device == device:
+            return batch
+        return super().transfer_batch_to_device(batch, device, dataloader_idx)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer_config.build(self._parameter_groups())
@@ -108,10 +149,13 @@ class Classification(pl.LightningModule):
         ]
         return [{"params": rest}, *groups]
 
-    def _set_rates(self, optimizer: torch.optim.Optimizer) -> None:
-        """The schedule's rates of the step that comes, computed from its number alone."""
+    def _set_rates(self, optimizer: torch.optim.Optimizer, done: int) -> None:
+        """The schedule's rates of the step that comes after so many in this epoch.
+
+        They are computed from its number alone.
+        """
         num_steps = self._steps_an_epoch * int(self.trainer.max_epochs or 0)
-        step = self.current_epoch * self._steps_an_epoch + len(self._losses)
+        step = self.current_epoch * self._steps_an_epoch + done
         for group in optimizer.param_groups:
             lr = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.schedule.rate(lr, step, num_steps)
@@ -125,27 +169,32 @@ class Classification(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
         torch.manual_seed(derived_seed(Stream.dropout, self.seed, self.current_epoch))
-        loader = self.trainer.train_dataloader
-        assert isinstance(loader, Chunks)
-        loader.batches.epoch = self.current_epoch
-        self._steps_an_epoch = len(loader.batches)
+        loader: Any = self.trainer.train_dataloader
+        if isinstance(loader, Chunks):
+            loader.batches.epoch = self.current_epoch
+            loader = loader.batches
+        self._steps_an_epoch = len(loader)
         self.epoch_scores = {}
         self._losses = []
         self._collected = {}
 
-    def training_step(self, chunk: list[Batch], batch_idx: int) -> dict[str, Tensor]:
-        """An optimizer step for each batch of the chunk; returns the last one's loss."""
+    def training_step(self, chunk: list[Batch] | Batch, batch_idx: int) -> dict[str, Tensor]:
+        """An optimizer step for each batch of the chunk; returns the last one's loss.
+
+        A loader of another make gives one batch at a time. Whether the losses are numbers is asked
+        once they are all computed, so that no step waits for the one before. Until then nothing but
+        the weights has seen them.
+        """
+        if isinstance(chunk[0], Tensor):
+            chunk = [(chunk[0], chunk[1])]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
+        losses: list[Tensor] = []
+        thetas: list[Tensor | None] = []
         for inputs, targets in chunk:
-            logits = self.network(inputs)
+            logits, theta = self.network.predict(inputs)
             loss = scores.loss(logits, targets)
-            if not math.isfinite(loss.item()):
-                with torch.no_grad():
-                    _, theta = self.network.predict(inputs)
-                where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + 1}"
-                raise self._diverged(loss.item(), where, theta)
-            self._set_rates(optimizer.optimizer)
+            self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
             self.manual_backward(loss)
             if self.gradient_clip_val is not None:
@@ -153,9 +202,22 @@ class Classification(pl.LightningModule):
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
                 )
             optimizer.step()
-            self._losses.append(loss.detach())
+            losses.append(loss.detach())
+            thetas.append(None if theta is None else theta.detach())
             self._collect("train", Predictions(logits.detach(), targets, None))
-        return {"loss": self._losses[-1]}
+        self._check_finite(losses, thetas)
+        self._losses += losses
+        return {"loss": losses[-1]}
+
+    def _check_finite(self, losses: list[Tensor], thetas: list[Tensor | None]) -> None:
+        """Stop at the first step of a chunk whose loss is no number."""
+        values = torch.stack(losses)
+        if values.isfinite().all():
+            return
+        for step, (loss, theta) in enumerate(zip(values.tolist(), thetas, strict=True), 1):
+            if not math.isfinite(loss):
+                where = f"in epoch {self.current_epoch + 1}, step {len(self._losses) + step}"
+                raise self._diverged(loss, where, theta)
 
     def on_train_epoch_end(self) -> None:
         loss = torch.stack(self._losses).mean().item()
@@ -190,6 +252,12 @@ class Classification(pl.LightningModule):
     def on_test_epoch_end(self) -> None:
         parts = sorted(self._collected)
         self.test_predictions = [self._taken_finite(part, "test") for part in parts]
+
+    def predict_step(
+        self, batch: Batch | Tensor, batch_idx: int, dataloader_idx: int = 0
+    ) -> Prediction:
+        """Of inputs, with their targets or without."""
+        return Prediction.of(self.network, batch if isinstance(batch, Tensor) else batch[0])
 
     def _predict(self, batch: Batch) -> Predictions:
         inputs, targets = batch

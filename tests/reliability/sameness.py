@@ -47,14 +47,15 @@ WHOLE = [f"trainer.limit_{part}_batches=1.0" for part in ("train", "val", "test"
 SEED, OTHER_SEED = 0, 1
 
 # For torch's own kernels, oneDNN (convolutions), MKL (products of matrices), NumPy and OpenBLAS
-# (clinical metrics). MKL heeds MKL_ENABLE_INSTRUCTIONS on Intel's processors alone; NumPy's names
-# of features changed with 2.4, and it passes over those that it does not know.
+# (clinical metrics), and the project's own. MKL heeds MKL_ENABLE_INSTRUCTIONS on Intel's processors
+# alone; NumPy's names of features changed with 2.4, and it passes over those that it does not know.
 AVX2 = {
     "ATEN_CPU_CAPABILITY": "avx2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     "NPY_DISABLE_CPU_FEATURES": "AVX512F,AVX512_ICL,X86_V4",
     "OPENBLAS_CORETYPE": "Haswell",
+    "STNLAB_KERNEL": "avx2",
 }
 SSE41 = {
     "ATEN_CPU_CAPABILITY": "default",
@@ -62,6 +63,7 @@ SSE41 = {
     "MKL_CBWR": "COMPATIBLE",
     "NPY_DISABLE_CPU_FEATURES": "AVX2,FMA3,X86_V3,AVX512F,AVX512_ICL,X86_V4",
     "OPENBLAS_CORETYPE": "Nehalem",
+    "STNLAB_KERNEL": "plain",
 }
 
 
@@ -156,6 +158,7 @@ VARIANTS = [
     Variant("sweep.py", by_sweep, must_be_identical=True),
     Variant("resumed", resumed, must_be_identical=True),
     Variant("2 threads", alone, overrides=("num_threads=2",)),
+    Variant("without the kernel", alone, environment={"STNLAB_KERNEL": "torch"}),
     Variant("AVX2", alone, environment=AVX2),
     Variant("SSE4.1", alone, has_fma=False, environment=SSE41),
 ]

@@ -16,6 +16,7 @@ from stnlab.config.identity import (
     to_plain,
     with_defaults,
 )
+from stnlab.config.kept import from_plain
 from stnlab.data.places import CONF_DIR, PROJECT_DIR
 from stnlab.schema import ExperimentConfig, StudyConfig, SweepConfig
 
@@ -33,6 +34,7 @@ __all__ = [
     "differing_keys",
     "folder",
     "from_hydra",
+    "from_plain",
     "identity",
     "sweep_from_hydra",
     "to_plain",

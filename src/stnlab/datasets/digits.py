@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from omegaconf import MISSING
 
@@ -50,6 +50,9 @@ _SPECS = {
 @dataclass
 class Digits(ImageDataset):
     """Digits; the target of two is their sum. Source: SEED sections 4.1, 4.2 and 5.1."""
+
+    light_on_dark: ClassVar[bool] = True
+    keeps_aspect: ClassVar[bool] = True
 
     layout: Layout = MISSING
     val_size: int = 5000  # training images held out for validation; 0: none

@@ -1,14 +1,14 @@
 """The MIMIC-III benchmark's episodes, or synthetic ones in their form."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from stnlab.data.mimic.variables import COLUMNS, NUM_HOURS
+from stnlab.data.mimic.variables import COLUMNS, NUM_HOURS, VARIABLES
 from stnlab.data.places import default_root
 from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
 from stnlab.datasets.clinical import ClinicalDataset
@@ -17,6 +17,9 @@ from stnlab.parts import add_dataset
 from stnlab.rules import require, require_path, require_seed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from stnlab.data.mimic.synthetic import Settings
     from stnlab.data.series_batches import SeriesParts
     from stnlab.mimic3.split import Split
@@ -85,6 +88,33 @@ class Mimic(ClinicalDataset):
         mortality = self.mortality
         require(0 < mortality < 1, "dataset.mortality", mortality, "above 0 and below 1")
         require_seed("dataset.seed", self.seed)
+
+    preparation: ClassVar[str] = (
+        "Of a variable with categories, the value is the category's place in "
+        "stnlab.data.mimic.variables, from 0; its columns are one for each category. What was not "
+        "measured is filled by dataset.imputation, the benchmark's rule; mask->x is 1 where x was "
+        "measured. The continuous columns are less their mean, by their deviation (scale)."
+    )
+
+    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:  # noqa: ARG002
+        return tuple(variable.name for variable in VARIABLES)
+
+    def prepare(
+        self,
+        raw: "NDArray[np.float32]",
+        spec: SeriesSpec,  # noqa: ARG002
+        scale: Mapping[str, Sequence[float]],
+    ) -> "NDArray[np.float32]":
+        from stnlab.data.mimic import reader
+
+        return reader.features_of_raw(raw, self.imputation.name, scale)
+
+    def read(self, path: Path, spec: SeriesSpec) -> "NDArray[np.float32]":  # noqa: ARG002
+        """An episode's file, ``123_episode1_timeseries.csv``."""
+        from stnlab.data.mimic.episodes import read_hours
+
+        hours = read_hours(path.parent, [path.name], lambda name, content: None)  # noqa: ARG005
+        return hours.transpose(0, 2, 1)
 
     def _check_raw(self) -> None:
         if self.raw is None:

@@ -1,11 +1,12 @@
 """Stays of the PhysioNet/Computing in Cardiology Challenge 2012."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from stnlab.data.physionet2012.variables import COLUMNS, NUM_HOURS
+from stnlab.data.physionet2012.variables import COLUMNS, NUM_HOURS, RAW_COLUMNS
 from stnlab.data.places import default_root
 from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
 from stnlab.datasets.clinical import ClinicalDataset
@@ -13,6 +14,9 @@ from stnlab.parts import add_dataset
 from stnlab.rules import require, require_seed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from stnlab.data.series_batches import SeriesParts
     from stnlab.schema import ExperimentConfig
 
@@ -60,6 +64,35 @@ class Physionet2012(ClinicalDataset):
             f"It is held out of the {_NUM_STAYS_OF_SET_A} stays of set a.",
         )
         require_seed("dataset.seed", self.seed)
+
+    preparation: ClassVar[str] = (
+        "What is out of its plausible range counts as not measured. Variables are carried forward; "
+        "they, age, height and weight are less their mean, by their deviation (scale), cut off at "
+        "10 deviations, and 0 where never measured. mask->x is 1 where x was measured. Gender is 0 "
+        "or 1, 0.5 where unknown; the type of unit is one of four channels. Of what is known at "
+        "admission (static->...) the first hour's value counts."
+    )
+
+    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:  # noqa: ARG002
+        return RAW_COLUMNS
+
+    def prepare(
+        self,
+        raw: "NDArray[np.float32]",
+        spec: SeriesSpec,  # noqa: ARG002
+        scale: Mapping[str, Sequence[float]],
+    ) -> "NDArray[np.float32]":
+        from stnlab.data.physionet2012 import reader
+
+        return reader.features_of_raw(raw, scale)
+
+    def read(self, path: Path, spec: SeriesSpec) -> "NDArray[np.float32]":
+        """A record of the challenge, ``132539.txt``; else a table."""
+        if path.suffix != ".txt":
+            return super().read(path, spec)
+        from stnlab.data.physionet2012 import reader
+
+        return reader.raw_of_record(path)
 
     def _root(self) -> Path:
         return Path(self.root) if self.root else default_root("physionet2012")

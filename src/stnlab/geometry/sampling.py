@@ -3,6 +3,8 @@
 import torch.nn.functional as F
 from torch import Tensor
 
+PADDING_MODES = ("zeros", "border")
+
 
 def sample(images: Tensor, grid: Tensor, padding_mode: str, align_corners: bool) -> Tensor:
     """Read ``images`` at the points of ``grid`` with bilinear interpolation.

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from stnlab.layers.convolution import conv_pool_relu, output_size
+from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size
 
 
 class ConvClassifier(nn.Module):
@@ -28,9 +28,11 @@ class ConvClassifier(nn.Module):
         num_classes: int,
     ) -> None:
         super().__init__()
-        self.num_blocks = len(channels)
+        blocks: list[Block] = []
         for number, (before, after) in enumerate(pairwise((in_channels, *channels)), start=1):
-            self.add_module(f"block{number}", conv_pool_relu(len(size), before, after, kernel_size))
+            blocks.append(conv_pool_relu(len(size), before, after, kernel_size))
+            self.add_module(f"block{number}", blocks[-1])
+        self.blocks = tuple(blocks)
         self.channel_dropout = (nn.Dropout1d if len(size) == 1 else nn.Dropout2d)(dropout)
         left = math.prod(output_size(size, *[kernel_size] * len(channels)))
         self.hidden = nn.Linear(num_views * channels[-1] * left, hidden)
@@ -38,9 +40,7 @@ class ConvClassifier(nn.Module):
         self.classes = nn.Linear(hidden, num_classes)
 
     def forward(self, views: Tensor) -> Tensor:
-        features = views.flatten(0, 1)
-        for number in range(1, self.num_blocks + 1):
-            features = self.get_submodule(f"block{number}")(features)
+        features = in_a_row(views.flatten(0, 1), *self.blocks)
         features = self.channel_dropout(features)
         hidden = self.hidden(features.reshape(-1, self.hidden.in_features)).relu_()
         logits: Tensor = self.classes(self.dropout(hidden))

@@ -1,9 +1,9 @@
-"""The convolutional block that every network here is made of, arranged for one CPU core.
+"""The convolutional block that every network here is made of.
 
-:class:`ConvPoolRelu` computes what the three plain operators compute, up to rounding, and leaves
-every device but the CPU to them. Forward and backward take half of their time behind a transformer,
-where the input has one channel and needs a gradient, and 0.6 to 1.1 of it alone elsewhere
-(``python -m benchmarks.operators``); inside a training step every place gains or breaks even.
+On the CPU a chain of blocks is one call of the compiled kernel (:mod:`stnlab.kernels.blocks`).
+Where that is missing, the blocks of images are arranged so that torch's own operators are fast
+(:class:`_ConvPoolRelu`); every other device has the three plain operators. All compute the same up
+to rounding.
 """
 
 from typing import Any
@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from stnlab.kernels import blocks as kernel
 
 # A group of output columns times the output channels fills the vector registers up to about here;
 # beyond, it only multiplies with zeros.
@@ -27,41 +29,57 @@ class ConvPoolRelu(nn.Conv2d):
     A ``Dropout2d`` that stands between the convolution and the pooling may follow this block
     instead: it multiplies whole channels by 0 or 2, which neither maximum nor ReLU disturbs, and it
     draws the same numbers.
-
-    The derivative can not itself be differentiated.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size)
 
     def forward(self, images: Tensor) -> Tensor:
-        rearranged = (
-            images.device.type == "cpu"
-            and images.dtype == self.weight.dtype
-            and not torch.is_autocast_enabled("cpu")
-        )
-        if not rearranged:
-            return F.max_pool2d(super().forward(images), 2).relu_()
-        result: Tensor = _ConvPoolRelu.apply(images, self.weight, self.bias)
-        return result
+        return in_a_row(images, self)
 
 
 class ConvPoolRelu1d(nn.Conv1d):
-    """The same block on series: (N, in, T) to (N, out, (T-k+1)//2), with the plain operators."""
+    """The same block on series: (N, in, T) to (N, out, (T-k+1)//2)."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
         super().__init__(in_channels, out_channels, kernel_size)
 
     def forward(self, series: Tensor) -> Tensor:
-        return F.max_pool1d(super().forward(series), 2).relu_()
+        return in_a_row(series, self)
 
 
-def conv_pool_relu(
-    num_axes: int, in_channels: int, out_channels: int, kernel_size: int
-) -> "ConvPoolRelu | ConvPoolRelu1d":
+Block = ConvPoolRelu | ConvPoolRelu1d
+
+
+def conv_pool_relu(num_axes: int, in_channels: int, out_channels: int, kernel_size: int) -> Block:
     """The block for series (1 axis) or images (2 axes)."""
     block = ConvPoolRelu1d if num_axes == 1 else ConvPoolRelu
     return block(in_channels, out_channels, kernel_size)
+
+
+def in_a_row(inputs: Tensor, *blocks: Block) -> Tensor:
+    """What the blocks make of ``inputs``, one after the other; faster than a call of each."""
+    parameters: list[Tensor] = []
+    for block in blocks:
+        assert block.bias is not None
+        parameters += [block.weight, block.bias]
+    if kernel.takes(inputs, *parameters):
+        return kernel.conv_pool_relu(inputs, *parameters)
+    if _rearranged_is_faster(inputs, parameters):
+        for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+            inputs = _ConvPoolRelu.apply(inputs, weight, bias)
+        return inputs
+    return kernel.plain(inputs, *parameters)
+
+
+def _rearranged_is_faster(inputs: Tensor, parameters: list[Tensor]) -> bool:
+    return (
+        inputs.dim() == 4
+        and inputs.device.type == "cpu"
+        and inputs.dtype == parameters[0].dtype
+        and not torch.is_autocast_enabled("cpu")
+        and not kernel.is_traced()
+    )
 
 
 def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
@@ -72,13 +90,15 @@ def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
 
 
 class _ConvPoolRelu(torch.autograd.Function):
-    """The block with its own backward.
+    """The block by torch's operators, with its own backward.
 
     A group of b neighbouring output columns is b times the channels over a *strip* of k + b - 1
     input columns. On a strip the kernel is (k, 1). With the strips of all rows laid end to end,
     G to a row, it is (1, k) with dilation G over an image one row high: a few long matrix products
     for oneDNN instead of one short one for each row and kernel element. Within a group the even
     columns come before the odd, so that the pooling is a maximum of two halves.
+
+    Its derivative can not itself be differentiated.
     """
 
     @staticmethod

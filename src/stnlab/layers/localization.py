@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from stnlab.layers.convolution import conv_pool_relu, output_size
+from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size
 
 
 class Localization(nn.Module):
@@ -28,22 +28,22 @@ class Localization(nn.Module):
         num_parameters: int,
     ) -> None:
         super().__init__()
-        self.num_blocks = len(channels)
+        blocks: list[Block] = []
         widths = pairwise((in_channels, *channels))
         for number, ((before, after), kernel_size) in enumerate(
             zip(widths, kernel_sizes, strict=True), start=1
         ):
-            self.add_module(f"block{number}", conv_pool_relu(len(size), before, after, kernel_size))
+            blocks.append(conv_pool_relu(len(size), before, after, kernel_size))
+            self.add_module(f"block{number}", blocks[-1])
+        self.blocks = tuple(blocks)
         left = math.prod(output_size(size, *kernel_sizes))
         self.hidden = nn.Linear(channels[-1] * left, hidden)
         self.theta = nn.Linear(hidden, num_views * num_parameters)
         self.theta_shape = (num_views, num_parameters)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = inputs
-        for number in range(1, self.num_blocks + 1):
-            features = self.get_submodule(f"block{number}")(features)
-        theta: Tensor = self.theta(self.hidden(features.flatten(1)).relu_())
+        features = in_a_row(inputs, *self.blocks).flatten(1)
+        theta: Tensor = self.theta(self.hidden(features).relu_())
         return theta.view(-1, *self.theta_shape)
 
     @torch.no_grad()

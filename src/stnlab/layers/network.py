@@ -26,11 +26,13 @@ class Network(nn.Module):
 
     def predict(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits (N, classes), and the thetas (N, V, parameters) if there is a transformer."""
-        views, theta = (
-            (inputs[:, None], None) if self.transformer is None else self.transformer(inputs)
-        )
+        views, theta = self.look(inputs)
         logits: Tensor = self.classifier(views)
         return logits, theta
+
+    def look(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the classifier reads, (N, V, C, ...), and the thetas if there is a transformer."""
+        return (inputs[:, None], None) if self.transformer is None else self.transformer(inputs)
 
 
 class OneView(nn.Module):

@@ -1,15 +1,19 @@
 """Spatial transformers: localization network, grid generator and sampler."""
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from stnlab.geometry.sampling import sample
+from stnlab import parts
+from stnlab.errors import UserError, did_you_mean
+from stnlab.geometry.sampling import PADDING_MODES, sample
 from stnlab.geometry.time import read_at, share_of_moments_outside
 from stnlab.layers.localization import Localization
-from stnlab.parts import ImageWarp, TimeWarp
+from stnlab.parts import ImageWarp, TimeWarp, WarpPart
+from stnlab.rules import require, require_blocks, require_count, require_one_of
 
 SHARE_OUTSIDE = "share outside"
 _SLOPE_AND_OFFSET = ("slope", "offset")
@@ -48,36 +52,88 @@ class Transformer(nn.Module, ABC):
 
 
 class SpatialTransformer(Transformer):
-    """Warps each image by the thetas predicted from it.
+    """Warps each image by the thetas that a small network predicts from it.
 
-    Input (N, C, H, W). With ``per_channel`` each channel goes through the localization network on
-    its own and gets its own warp; else the network sees all channels and each of its thetas gives
-    one view of the whole image.
+    Input (N, C, H, W). At first it leaves the images as they are, and learns with the network that
+    reads its views:
+
+    >>> import torch
+    >>> from stnlab.nn import SpatialTransformer
+    >>> transformer = SpatialTransformer((3, 32, 32))
+    >>> images = torch.rand(8, 3, 32, 32)
+    >>> views, theta = transformer(images)
+    >>> views.shape, theta.shape
+    (torch.Size([8, 1, 3, 32, 32]), torch.Size([8, 1, 6]))
+    >>> torch.allclose(views[:, 0], images, atol=1e-5)
+    True
+    >>> transformer.named(theta)["theta12"].detach()
+    tensor([0., 0., 0., 0., 0., 0., 0., 0.])
+
+    In front of a classifier of one's own, with another warp and two crops of half the size:
+
+    >>> crops = SpatialTransformer((1, 28, 56), view_size=(28, 28), num_views=2, hidden=16)
+    >>> classifier = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(2 * 28 * 28, 10))
+    >>> classifier(crops(torch.rand(4, 1, 28, 56)).views).shape
+    torch.Size([4, 10])
+
+    Convention: :mod:`stnlab.geometry.affine`. Source: Jaderberg et al. (2015).
     """
 
     def __init__(
         self,
-        warp: ImageWarp,
-        localization: Localization,
-        view_size: tuple[int, int],
-        per_channel: bool,
-        padding_mode: str,
-        align_corners: bool,
+        in_shape: Sequence[int],
+        warp: str | ImageWarp = "affine",
+        *,
+        view_size: tuple[int, int] | None = None,
+        num_views: int = 1,
+        per_channel: bool = False,
+        padding_mode: str = "zeros",
+        align_corners: bool = True,
+        channels: Sequence[int] = (8, 10),
+        kernel_sizes: Sequence[int] = (7, 5),
+        hidden: int = 32,
+        localization: nn.Module | None = None,
     ) -> None:
+        """Build the localization network, with the identity as its start.
+
+        Args:
+            in_shape: (C, H, W) of an image.
+            warp: a family's name, as of ``conf/warp/``, or one itself.
+            view_size: (height, width) of a view in pixels; None for the image's.
+            num_views: how many thetas are predicted from an image, each for a view of it.
+            per_channel: each channel goes through the localization network on its own and gets its
+                own warp; else the network sees all channels, and each theta gives a view of all.
+            padding_mode: what lies outside of the image: "zeros" or "border".
+            align_corners: whether -1 and 1 are the centres of the outermost pixels or their edges.
+            channels: of each block (convolution, max-pool 2, ReLU) of the localization network.
+            kernel_sizes: of each block's convolution.
+            hidden: width of the layer after the blocks.
+            localization: one's own network instead, from inputs (N, C, H, W), where C is 1 with
+                ``per_channel``, to thetas (N, num_views, parameters). It says where it starts.
+
+        Raises:
+            UserError: an argument makes no sense, or the blocks leave nothing of the image.
+        """
         super().__init__()
-        self.warp = warp
-        self.parameter_names = warp.parameter_names
-        self.localization = localization
-        self.view_size = view_size
+        shape = _checked_shape(in_shape, ("channels", "height", "width"))
+        require_count("num_views", num_views)
+        self.warp = _warp(warp, ImageWarp)
+        self.parameter_names = self.warp.parameter_names
+        self.localization = localization or _localization(
+            (1, *shape[1:]) if per_channel else shape,
+            *(channels, kernel_sizes, hidden),
+            torch.tensor(self.warp.identity).expand(num_views, -1),
+        )
+        self.view_size = view_size or (shape[1], shape[2])
         self.per_channel = per_channel
-        self.padding_mode = padding_mode
+        self.padding_mode = _checked_padding(padding_mode)
         self.align_corners = align_corners
 
     def forward(self, inputs: Tensor) -> Warped:
         num_channels = inputs.shape[1]
         images = inputs.flatten(0, 1)[:, None] if self.per_channel else inputs
         theta: Tensor = self.localization(images)
-        views = self._views(images, theta)
+        views, theta = _at_full_precision(self._views, images, theta)
         if self.per_channel:
             theta = theta.view(-1, num_channels, theta.shape[2])
             views = views.view(-1, num_channels, 1, *self.view_size)
@@ -114,25 +170,61 @@ class TimeTransformer(Transformer):
     """Warps each series in time, and its values linearly, by what is predicted from it.
 
     All channels go through one warp, and through one slope and one offset: what is read is
-    ``slope * value + offset``. Input (N, C, steps).
+    ``slope * value + offset``. Input (N, C, steps). At first it leaves the series as they are:
 
-    Source: SEED section 5.2.2; that all channels share them follows from its two extra outputs.
+    >>> import torch
+    >>> from stnlab.nn import TimeTransformer
+    >>> transformer = TimeTransformer((12, 48))
+    >>> series = torch.randn(5, 12, 48)
+    >>> views, theta = transformer(series)
+    >>> views.shape, transformer.parameter_names
+    (torch.Size([5, 1, 12, 48]), ('theta22', 'theta23', 'slope', 'offset'))
+    >>> torch.equal(views[:, 0], series)
+    True
+
+    Convention: :mod:`stnlab.geometry.time`. Source: SEED section 5.2.2; that all channels share
+    them follows from its two extra outputs.
     """
 
     def __init__(
         self,
-        warp: TimeWarp,
-        localization: Localization,
-        num_steps: int,
-        padding_mode: str,
-        align_corners: bool,
+        in_shape: Sequence[int],
+        warp: str | TimeWarp = "time-affine",
+        *,
+        padding_mode: str = "border",
+        align_corners: bool = True,
+        channels: Sequence[int] = (8, 10),
+        kernel_sizes: Sequence[int] = (7, 5),
+        hidden: int = 32,
+        localization: nn.Module | None = None,
     ) -> None:
+        """Build the localization network, with the identity as its start.
+
+        Args:
+            in_shape: (C, steps) of a series.
+            warp: a family's name, as of ``conf/warp/``, or one itself.
+            padding_mode: what lies before and after the series: "zeros" or "border".
+            align_corners: whether -1 and 1 are the first and the last step, or half a step off.
+            channels: of each block (convolution, max-pool 2, ReLU) of the localization network.
+            kernel_sizes: of each block's convolution.
+            hidden: width of the layer after the blocks.
+            localization: one's own network instead, from inputs (N, C, steps) to thetas
+                (N, 1, parameters), of which the last two are slope and offset. It says where it
+                starts.
+
+        Raises:
+            UserError: an argument makes no sense, or the blocks leave nothing of the series.
+        """
         super().__init__()
-        self.warp = warp
-        self.parameter_names = (*warp.parameter_names, *_SLOPE_AND_OFFSET)
-        self.localization = localization
-        self.num_steps = num_steps
-        self.padding_mode = padding_mode
+        shape = _checked_shape(in_shape, ("channels", "steps"))
+        self.warp = _warp(warp, TimeWarp)
+        self.parameter_names = (*self.warp.parameter_names, *_SLOPE_AND_OFFSET)
+        self.localization = localization or _localization(
+            *(shape, channels, kernel_sizes, hidden),
+            self.start(torch.tensor([self.warp.identity])),
+        )
+        self.num_steps = shape[1]
+        self.padding_mode = _checked_padding(padding_mode)
         self.align_corners = align_corners
 
     @staticmethod
@@ -142,13 +234,77 @@ class TimeTransformer(Transformer):
 
     def forward(self, inputs: Tensor) -> Warped:
         theta: Tensor = self.localization(inputs)
+        return _at_full_precision(self._views, inputs, theta)
+
+    def _views(self, inputs: Tensor, theta: Tensor) -> Tensor:
+        """(N, C, steps) and (N, 1, parameters) to (N, 1, C, steps)."""
         of_warp, slope, offset = theta[:, 0, :-2], theta[:, 0, -2], theta[:, 0, -1]
         at = self.warp.moments(of_warp, self.num_steps, self.align_corners)
         read = read_at(inputs, at, self.padding_mode)
-        views = slope[:, None, None] * read + offset[:, None, None]
-        return Warped(views[:, None], theta)
+        return (slope[:, None, None] * read + offset[:, None, None])[:, None]
 
     def describe(self, theta: Tensor) -> dict[str, Tensor]:
         at = self.warp.moments(theta[:, 0, :-2], self.num_steps, self.align_corners)
         named = {f"theta/{name}": values for name, values in self.named(theta).items()}
         return named | {f"theta/{SHARE_OUTSIDE}": share_of_moments_outside(at)}
+
+
+W = TypeVar("W", bound=WarpPart)
+
+
+def _warp(warp: str | W, kind: type[W]) -> W:
+    """A family by its name, or itself."""
+    if isinstance(warp, kind):
+        return warp
+    parts.load_own()
+    fitting = {
+        name: part
+        for name, part in parts.offered("warp").items()
+        if issubclass(part, kind) and isinstance(warp, str)
+    }
+    if not isinstance(warp, str) or warp not in fitting:
+        hint = did_you_mean(warp, fitting) if isinstance(warp, str) else ""
+        raise UserError(
+            f"warp is {warp!r}; allowed: {', '.join(fitting)}, or an instance of {kind.__name__}."
+            f"{hint}"
+        )
+    return fitting[warp](name=warp)
+
+
+def _localization(
+    in_shape: tuple[int, ...],
+    channels: Sequence[int],
+    kernel_sizes: Sequence[int],
+    hidden: int,
+    start: Tensor,
+) -> Localization:
+    """A network that predicts ``start`` (views, parameters) until it learns."""
+    require_blocks("channels", channels, "kernel_sizes", kernel_sizes, in_shape[1:])
+    require_count("hidden", hidden)
+    num_channels, *size = in_shape
+    built = Localization(channels, kernel_sizes, hidden, num_channels, tuple(size), *start.shape)
+    built.start_at(start)
+    return built
+
+
+def _checked_shape(in_shape: Sequence[int], axes: tuple[str, ...]) -> tuple[int, ...]:
+    fits = len(in_shape) == len(axes) and all(each >= 1 for each in in_shape)
+    require(fits, "in_shape", tuple(in_shape), f"({', '.join(axes)}), without the batch")
+    return tuple(in_shape)
+
+
+def _checked_padding(padding_mode: str) -> str:
+    require_one_of("padding_mode", padding_mode, PADDING_MODES)
+    return padding_mode
+
+
+def _at_full_precision(
+    views: Callable[[Tensor, Tensor], Tensor], inputs: Tensor, theta: Tensor
+) -> Warped:
+    """``views`` of inputs and theta, past autocast: half precision is off by parts of a pixel."""
+    device = inputs.device.type
+    if not torch.is_autocast_enabled(device):
+        return Warped(views(inputs, theta), theta)
+    with torch.autocast(device, enabled=False):
+        theta = theta.float()
+        return Warped(views(inputs.float(), theta), theta)

@@ -125,7 +125,13 @@ def build_image_network(
     if start is not None:
         localization.start_at(start)
     transformer = SpatialTransformer(
-        warp, localization, view_size, per_channel, config.padding.label, model.align_corners
+        (spec.channels, *spec.size),
+        warp,
+        view_size=view_size,
+        per_channel=per_channel,
+        padding_mode=config.padding.label,
+        align_corners=model.align_corners,
+        localization=localization,
     )
     classifier = model.classifier.build(channels, view_size, num_views, spec.num_classes)
     return Network(transformer, classifier)

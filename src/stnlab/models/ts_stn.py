@@ -36,7 +36,11 @@ class TsStn(TransformerModel):
         if start is not None:
             localization.start_at(TimeTransformer.start(start))
         transformer = TimeTransformer(
-            warp, localization, spec.size[0], config.padding.label, self.align_corners
+            (spec.channels, *spec.size),
+            warp,
+            padding_mode=config.padding.label,
+            align_corners=self.align_corners,
+            localization=localization,
         )
         return Network(
             transformer, self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)

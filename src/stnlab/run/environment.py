@@ -8,12 +8,13 @@ from typing import Any
 import torch
 
 from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR
+from stnlab.kernels import blocks
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, git commit (null outside a checkout), threads and device."""
+    """Versions, git commit (null outside a checkout), threads, device, and the kernel's path."""
     is_cuda = device.type == "cuda"
     return {
         "python": platform.python_version(),
@@ -22,6 +23,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "platform": platform.platform(),
         "threads": torch.get_num_threads(),
+        "kernel": "torch" if is_cuda else blocks.path(),
         "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
     }
 

@@ -72,9 +72,8 @@ class ImageExperiment(Experiment):
         return {
             "mean": list(self.parts.mean),
             "std": list(self.parts.std),
-            "channels": self.spec.channels,
-            "size": list(self.spec.size),
-            "classes": list(self.spec.classes),
+            "light_on_dark": self.dataset.light_on_dark,
+            "keeps_aspect": self.dataset.keeps_aspect,
         }
 
     def place_on(self, device: torch.device) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import errno
 import gc
 import io
+import json
 import logging
 import os
 import shutil
@@ -32,6 +33,7 @@ from stnlab.config.identity import flatten
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
+from stnlab.files import write_atomically
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
 from stnlab.run.environment import environment
@@ -316,6 +318,8 @@ class Run:
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         experiment.write(network, last, best_predictions, self._predictions)
+        kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
+        write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
 
     def _validation(self) -> dict[str, Any]:

@@ -68,10 +68,9 @@ class SeriesExperiment(Experiment):
     @property
     def preprocessing(self) -> dict[str, Any]:
         return {
-            "columns": list(self.parts.columns),
+            "raw_columns": list(self.dataset.raw_columns(self.spec)),
+            "preparation": self.dataset.preparation,
             "scale": {name: list(map(float, each)) for name, each in self.parts.scale.items()},
-            "size": list(self.spec.size),
-            "classes": list(self.spec.classes),
         }
 
     def place_on(self, device: torch.device) -> None:

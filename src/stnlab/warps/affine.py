@@ -101,7 +101,7 @@ class Translation(AffineFamily):
 
     def to_affine(self, theta: "Tensor") -> "Tensor":
         shift_x, shift_y = theta.unbind(1)
-        one, zero = theta.new_ones(len(theta)), theta.new_zeros(len(theta))
+        one, zero = shift_x.new_ones(shift_x.shape), shift_x.new_zeros(shift_x.shape)
         return _rows((one, zero, shift_x), (zero, one, shift_y))
 
 
@@ -125,7 +125,7 @@ class ScaleTranslation(AffineFamily):
 
     def to_affine(self, theta: "Tensor") -> "Tensor":
         scale, shift_x, shift_y = theta.unbind(1)
-        zero = theta.new_zeros(len(theta))
+        zero = scale.new_zeros(scale.shape)
         return _rows((scale, zero, shift_x), (zero, scale, shift_y))
 
 
@@ -152,7 +152,7 @@ class Rotation(AffineFamily):
 
     def to_affine(self, theta: "Tensor") -> "Tensor":
         (angle,) = theta.unbind(1)
-        cos, sin, zero = angle.cos(), angle.sin(), theta.new_zeros(len(theta))
+        cos, sin, zero = angle.cos(), angle.sin(), angle.new_zeros(angle.shape)
         return _rows((cos, -sin, zero), (sin, cos, zero))
 
     def describe(self, theta: "Tensor") -> "dict[str, Tensor]":

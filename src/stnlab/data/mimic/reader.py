@@ -11,7 +11,7 @@ clinical time series data", Scientific Data 6:96 (2019). The folder is what the 
 import hashlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from stnlab.data.mimic import cache
 from stnlab.data.mimic.columns import IMPUTATIONS, columns_of
 from stnlab.data.mimic.episodes import HourlyValues, content_of, read_hours
-from stnlab.data.mimic.variables import COLUMNS, CONTINUOUS
+from stnlab.data.mimic.variables import COLUMNS, CONTINUOUS, VARIABLES
 from stnlab.errors import UserError, did_you_mean
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Episodes",
     "Statistics",
     "checksums",
+    "features_of_raw",
     "labels_digest",
     "load_split",
     "patient_of",
@@ -327,3 +328,31 @@ def standardised(x: NDArray[np.float32], statistics: Statistics) -> NDArray[np.f
     standard = x.copy()
     standard[..., CONTINUOUS] = (x[..., CONTINUOUS] - statistics.mean) / statistics.std
     return standard
+
+
+def features_of_raw(
+    raw: NDArray[np.float32], imputation: str, scale: Mapping[str, Sequence[float]]
+) -> NDArray[np.float32]:
+    """Series of one's own as a network reads them, (N, 76, 48).
+
+    Args:
+        raw: (N, 17, 48), the variables by the hour, NaN where not measured; of one with
+            categories, the category's place.
+        imputation: one of :data:`IMPUTATIONS`.
+        scale: (mean, deviation) of each continuous column.
+
+    Raises:
+        UserError: there is no such category.
+    """
+    for place, variable in enumerate(VARIABLES):
+        values = raw[:, place]
+        wrong = ~np.isnan(values) & ~np.isin(values, np.arange(len(variable.categories)))
+        if variable.categories and wrong.any():
+            raise UserError(
+                f"'{variable.name}' is {values[wrong][0]:g}; allowed: NaN, or the place of a "
+                f"category, 0 to {len(variable.categories) - 1}: {', '.join(variable.categories)}."
+            )
+    names = [COLUMNS[place] for place in CONTINUOUS]
+    mean, std = np.array([scale[name] for name in names], np.float64).T
+    x = columns_of(np.ascontiguousarray(raw.transpose(0, 2, 1)), imputation)
+    return standardised(x, Statistics(mean, std)).transpose(0, 2, 1)

@@ -5,6 +5,7 @@ each. What a record means is in ``records``, what counts as plausible in
 ``variables``.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from stnlab.data.physionet2012.variables import (
     DESCRIPTORS,
     NUM_HOURS,
     RANGES,
+    RAW_COLUMNS,
     SCALED,
     VARIABLES,
 )
@@ -31,13 +33,16 @@ __all__ = [
     "DESCRIPTORS",
     "NUM_HOURS",
     "RANGES",
+    "RAW_COLUMNS",
     "SETS",
     "VARIABLES",
     "Records",
     "Statistics",
     "features",
+    "features_of_raw",
     "impute",
     "load_set",
+    "raw_of_record",
     "require_disjoint",
     "statistics_of",
 ]
@@ -205,6 +210,49 @@ def features(records: Records, statistics: Statistics) -> NDArray[np.float32]:
     ]
     x[:, 2 * num :] = np.stack(static, axis=1)[..., None]
     return x
+
+
+def features_of_raw(
+    raw: NDArray[np.float32], scale: Mapping[str, Sequence[float]]
+) -> NDArray[np.float32]:
+    """:func:`features` of series of one's own.
+
+    Args:
+        raw: (N, 42, 48), :data:`RAW_COLUMNS` in the challenge's units, NaN where not measured;
+            what is out of :data:`RANGES` counts as such.
+        scale: as :attr:`Statistics.scale`.
+    """
+    names = (*VARIABLES, *DESCRIPTORS)
+    low, high = np.array([RANGES[name] for name in names], np.float32).T[:, :, None]
+    values = np.where((low <= raw) & (raw <= high), raw, np.float32("nan"))
+    num, stays = len(VARIABLES), [str(place) for place in range(len(raw))]
+    records = Records(
+        np.ascontiguousarray(values[:, :num].swapaxes(1, 2)),
+        values[:, num:, 0],
+        np.zeros(len(raw), np.int64),
+        stays,
+        sha256="",
+    )
+    mean, std = np.array([scale[name] for name in SCALED], np.float64).T
+    return features(records, Statistics(mean, std))
+
+
+def raw_of_record(path: Path) -> NDArray[np.float32]:
+    """A record of the challenge as :data:`RAW_COLUMNS`, (1, 42, 48).
+
+    Raises:
+        UserError: the file cannot be read, or something in it cannot be right.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    if not path.stem.isdecimal():
+        raise UserError(f"{path}: a record is named by its number, as 132539.txt.")
+    remedy = "Give it as the challenge has it."
+    values, descriptors = records.stay_values(str(path), path.stem, content, remedy)
+    static = np.broadcast_to(descriptors[:, None], (len(DESCRIPTORS), NUM_HOURS))
+    return np.concatenate([values.T, static])[None]
 
 
 def _standardised(

@@ -129,3 +129,6 @@ COLUMNS: tuple[str, ...] = (
     "static->Gender",
     *(f"static->ICUType {code}" for code in CODES["ICUType"]),
 )
+
+# The channels of a series in its own units: the variables, and what is known at admission.
+RAW_COLUMNS: tuple[str, ...] = (*VARIABLES, *(f"static->{name}" for name in DESCRIPTORS))

@@ -1,0 +1,1 @@
+"""Compiled kernels for the CPU, and which of them this process takes."""

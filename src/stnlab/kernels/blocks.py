@@ -1,0 +1,236 @@
+"""Chains of blocks (convolution, max-pool 2, ReLU) by the compiled kernel of ``blocks.c``.
+
+The kernel is an ordinary shared library that ``pip install`` builds where there is a C compiler.
+Without it, and wherever :func:`takes` says no, the caller has torch's own operators.
+"""
+
+import ctypes
+import logging
+import os
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn import Parameter
+from torch.utils._python_dispatch import is_in_torch_dispatch_mode
+
+from stnlab.errors import UserError
+
+SWITCH = "STNLAB_KERNEL"
+_ABI, _MAX_BLOCKS = 1, 4  # as in blocks.c
+_DENSE = torch.contiguous_format
+_PATHS = ("plain", "avx2", "avx512")  # in the order of blocks.c
+_TORCH = "torch"
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1)
+def path() -> str:
+    """ "avx512", "avx2" or "plain", by the processor; "torch" where there is no kernel.
+
+    The environment variable STNLAB_KERNEL asks for one of them.
+
+    Raises:
+        UserError: STNLAB_KERNEL asks for what there is not.
+    """
+    asked, library = os.environ.get(SWITCH), None
+    if asked != _TORCH:
+        library = _library()
+    best = -1 if library is None else library.stnlab_best_path()
+    there = [_TORCH, *_PATHS[: best + 1]]
+    if asked and asked not in there:
+        raise UserError(
+            f"{SWITCH}={asked}: here it can be {', '.join(there)}; unset, it is the fastest."
+        )
+    return asked or there[-1]
+
+
+@lru_cache(maxsize=1)
+def _library() -> ctypes.CDLL | None:
+    """The kernel, or None, which is told once."""
+    spec = find_spec("stnlab.kernels._blocks")
+    missing = "was not built when stnlab was installed (there was no C compiler)"
+    if spec is not None and spec.origin is not None:
+        try:
+            library = ctypes.CDLL(spec.origin)
+            if library.stnlab_abi() == _ABI:
+                pointer, number = ctypes.c_void_p, ctypes.c_int
+                library.stnlab_tape_size.restype = ctypes.c_int64
+                library.stnlab_forward.argtypes = (number, *[pointer] * 6)
+                library.stnlab_backward.argtypes = (number, *[pointer] * 8)
+                return library
+            missing = "is of another version of stnlab"
+        except (OSError, AttributeError) as error:
+            missing = f"cannot be loaded ({error})"
+    _log.warning(
+        "the compiled kernel %s: torch's operators do its work, and training takes up to twice as "
+        "long. `pip install -e .` builds it where there is a C compiler.",
+        missing,
+    )
+    return None
+
+
+def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
+    """What the kernel computes, by torch's operators; arguments as :func:`conv_pool_relu`'s."""
+    for weight, bias in zip(parameters[::2], parameters[1::2], strict=True):
+        if inputs.dim() == 3:
+            inputs = F.max_pool1d(F.conv1d(inputs, weight, bias), 2).relu_()
+        else:
+            inputs = F.max_pool2d(F.conv2d(inputs, weight, bias), 2).relu_()
+    return inputs
+
+
+def is_traced() -> bool:
+    """Whether torch looks at the operators instead of only running them: compile, export, fake."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
+        or is_in_torch_dispatch_mode()
+        or torch._C._functorch.peek_interpreter_stack() is not None
+    )
+
+
+def takes(inputs: Tensor, *parameters: Tensor) -> bool:
+    """Whether the kernel computes this: plain float32 tensors on the CPU, and nothing traced."""
+    return (
+        not is_traced()
+        and path() != _TORCH
+        and not torch.is_autocast_enabled("cpu")
+        and all(_is_plain(each) for each in (inputs, *parameters))
+        and all(each.is_contiguous() for each in parameters)
+        and _shapes(inputs.shape, *(each.shape for each in parameters[::2])) is not None
+    )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return (
+        type(tensor) in (Tensor, Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.device.type == "cpu"
+    )
+
+
+def conv_pool_relu(inputs: Tensor, *parameters: Tensor) -> Tensor:
+    """A chain of blocks; what lies between two of them never leaves the kernel's own layout.
+
+    A pixel that is no number reaches the result as with torch's operators. In the weight's gradient
+    it stands only where pooling chose it; torch adds 0 times it everywhere else, too.
+
+    Args:
+        inputs: (N, C, H, W) images or (N, C, T) series.
+        parameters: weight (O, C, k, k) or (O, C, k) and bias (O,) of each block in turn.
+
+    Returns:
+        (N, O, height, width) or (N, O, hours) of the last block.
+    """
+    if torch.is_grad_enabled() and any(each.requires_grad for each in (inputs, *parameters)):
+        result: Tensor = _Chain.apply(inputs, *parameters)
+        return result
+    return _forward(inputs.contiguous(), parameters, keep=False)[0]
+
+
+class _Shapes(NamedTuple):
+    """Sizes of a chain as blocks.c takes them, of its result, and of its tape in bytes."""
+
+    shape: "ctypes.Array[ctypes.c_int64]"
+    result: tuple[int, ...]
+    tape: int
+
+
+@lru_cache(maxsize=64)
+def _shapes(inputs: torch.Size, *weights: torch.Size) -> _Shapes | None:
+    """None where a block has nothing to give, or there are too many blocks."""
+    num_images, channels, *size = inputs
+    is_series = len(size) == 1
+    numbers = [num_images, *([1] if is_series else []), *size, len(weights)]
+    for weight in weights:
+        if weight[1] != channels:
+            return None
+        channels = weight[0]
+        numbers += [weight[1], channels, *([1] if is_series else []), *weight[2:]]
+        numbers.append(1 if is_series else 2)
+        size = [(length - kernel + 1) // 2 for length, kernel in zip(size, weight[2:], strict=True)]
+        if min(size) < 1:
+            return None
+    library = _library()
+    if len(weights) > _MAX_BLOCKS or library is None:
+        return None
+    shape = (ctypes.c_int64 * len(numbers))(*numbers)
+    return _Shapes(shape, (num_images, channels, *size), library.stnlab_tape_size(shape))
+
+
+class _Chain(torch.autograd.Function):
+    """:func:`conv_pool_relu` with its backward, which torch's operators take for a second one."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, *parameters: Tensor) -> Tensor:
+        inputs = inputs.contiguous()
+        result, tape = _forward(inputs, parameters, keep=True)
+        ctx.save_for_backward(inputs, tape, *parameters)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, tape, *parameters = ctx.saved_tensors
+        if torch.is_grad_enabled():  # of the gradient, too, a gradient will be asked
+            return _plain_gradients((inputs, *parameters), ctx.needs_input_grad, grad)
+        grad = grad.contiguous()
+        grads = [torch.empty_like(each, memory_format=_DENSE) for each in parameters]
+        grad_inputs = None
+        if ctx.needs_input_grad[0]:
+            grad_inputs = torch.empty_like(inputs, memory_format=_DENSE)
+        _call(
+            "stnlab_backward",
+            _shapes(inputs.shape, *(each.shape for each in parameters[::2])),
+            inputs.data_ptr(),
+            _pointers(parameters[::2]),
+            tape.data_ptr(),
+            grad.data_ptr(),
+            None if grad_inputs is None else grad_inputs.data_ptr(),
+            _pointers(grads[::2]),
+            _pointers(grads[1::2]),
+        )
+        return grad_inputs, *grads
+
+
+def _forward(
+    inputs: Tensor, parameters: Sequence[Tensor], keep: bool
+) -> tuple[Tensor, Tensor | None]:
+    shapes = _shapes(inputs.shape, *(each.shape for each in parameters[::2]))
+    assert shapes is not None
+    result = inputs.new_empty(shapes.result)
+    tape = torch.empty(shapes.tape, dtype=torch.uint8) if keep else None
+    _call(
+        "stnlab_forward",
+        shapes,
+        inputs.data_ptr(),
+        _pointers(parameters[::2]),
+        _pointers(parameters[1::2]),
+        result.data_ptr(),
+        None if tape is None else tape.data_ptr(),
+    )
+    return result, tape
+
+
+def _call(name: str, shapes: _Shapes | None, *arguments: Any) -> None:
+    library = _library()
+    assert shapes is not None
+    assert library is not None
+    if getattr(library, name)(_PATHS.index(path()), shapes.shape, *arguments):
+        raise MemoryError(f"{name} found no memory for its layouts")
+
+
+def _pointers(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
+    return (ctypes.c_void_p * len(tensors))(*[each.data_ptr() for each in tensors])
+
+
+def _plain_gradients(
+    operands: tuple[Tensor, ...], needed: Sequence[bool], grad: Tensor
+) -> tuple[Tensor | None, ...]:
+    wanted = [each for each, is_needed in zip(operands, needed, strict=True) if is_needed]
+    found = iter(torch.autograd.grad(plain(*operands), wanted, grad, create_graph=True))
+    return tuple(next(found) if is_needed else None for is_needed in needed)

@@ -1,0 +1,143 @@
+"""The layers for other people's networks, and the examples of their docstrings."""
+
+import copy
+import doctest
+import shutil
+
+import pytest
+import torch
+from torch import nn
+
+from stnlab.errors import UserError
+from stnlab.layers import transformer as examples
+from stnlab.nn import SpatialTransformer, TimeTransformer
+
+LAYERS = [
+    (SpatialTransformer, (3, 32, 24), {}),
+    (SpatialTransformer, (2, 28, 28), {"per_channel": True, "padding_mode": "border"}),
+    (SpatialTransformer, (1, 28, 56), {"align_corners": False, "num_views": 2}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "projective"}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "tps", "padding_mode": "border"}),
+    (SpatialTransformer, (1, 24, 24), {"warp": "similarity"}),
+    (TimeTransformer, (5, 40), {}),
+    (TimeTransformer, (1, 24), {"padding_mode": "zeros", "align_corners": False}),
+]
+
+
+@pytest.fixture(autouse=True)
+def same_weights():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        yield
+
+
+def turned(layer):
+    """The layer with a theta that depends on its input, as after training."""
+    nn.init.normal_(layer.localization.theta.weight, std=0.05)
+    return layer
+
+
+def test_the_examples_of_the_docstrings_run():
+    found = doctest.testmod(examples)
+    assert found.attempted > 10
+    assert found.failed == 0
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), LAYERS)
+def test_it_starts_at_the_exact_identity(kind, shape, options):
+    layer = kind(shape, **options)
+    inputs = torch.randn(4, *shape)
+    views, theta = layer(inputs)
+    expected = layer.warp.identity + ((1, 0) if kind is TimeTransformer else ())
+    assert (theta == torch.tensor(expected)).all()
+    assert theta.shape[:2] == views.shape[:2]
+    per_view = inputs.flatten(0, 1)[:, None] if options.get("per_channel") else inputs
+    for view in (views.flatten(0, 1)[:, None] if options.get("per_channel") else views).unbind(1):
+        torch.testing.assert_close(view, per_view, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), LAYERS)
+def test_it_learns(kind, shape, options):
+    layer = kind(shape, **options)
+    inputs = torch.randn(4, *shape, requires_grad=True)
+    layer(inputs).views.square().mean().backward()
+    assert layer.localization.theta.bias.grad.abs().sum() > 0
+    assert inputs.grad.isfinite().all()
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), LAYERS)
+def test_autocast_leaves_the_warp_at_full_precision(kind, shape, options):
+    """The predicted theta is a half's, where it is read is exact."""
+    layer = turned(kind(shape, **options)).eval()
+    inputs = torch.randn(4, *shape)
+    with torch.autocast("cpu", torch.bfloat16):
+        views, theta = layer(inputs)
+    assert views.dtype == theta.dtype == torch.float32
+    images = inputs.flatten(0, 1)[:, None] if options.get("per_channel") else inputs
+    thetas = theta.flatten(0, 1)[:, None] if options.get("per_channel") else theta
+    torch.testing.assert_close(
+        views.flatten(), layer._views(images, thetas).flatten(), atol=1e-5, rtol=0
+    )
+    torch.testing.assert_close(theta, layer(inputs).theta, atol=0.1, rtol=0.1)
+
+
+@pytest.mark.parametrize(("kind", "shape", "options"), LAYERS)
+def test_it_is_exported_with_the_network_around_it(kind, shape, options):
+    layer = turned(kind(shape, **options)).eval()
+    batch = torch.export.Dim("batch")
+    program = torch.export.export(
+        layer, (torch.randn(3, *shape),), dynamic_shapes=({0: batch},)
+    ).module()
+    for num in (1, 6):
+        inputs = torch.randn(num, *shape)
+        for found, expected in zip(program(inputs), layer(inputs), strict=True):
+            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, ("g++", "clang++"))), reason="torch.compile needs a C++ compiler"
+)
+def test_it_is_compiled():
+    """A step of training too; the smallest layer, as compiling takes its time."""
+    layer = turned(TimeTransformer((1, 12), channels=(2,), kernel_sizes=(3,), hidden=4))
+    compiled = torch.compile(copy.deepcopy(layer))
+    series = torch.randn(4, 1, 12)
+    for each in (layer, compiled):
+        each(series).views.square().mean().backward()
+    torch.testing.assert_close(compiled(series).views, layer(series).views)
+    for found, expected in zip(compiled.parameters(), layer.parameters(), strict=True):
+        torch.testing.assert_close(found.grad, expected.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_a_localization_network_of_ones_own():
+    own = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.Unflatten(1, (2, 6)))
+    layer = SpatialTransformer((1, 8, 8), view_size=(4, 6), num_views=2, localization=own)
+    assert layer(torch.rand(3, 1, 8, 8)).views.shape == (3, 2, 1, 4, 6)
+
+
+def test_its_weights_are_saved_by_name():
+    layer = SpatialTransformer((3, 32, 32))
+    assert list(layer.state_dict())[:2] == [
+        "localization.block1.weight",
+        "localization.block1.bias",
+    ]
+    SpatialTransformer((3, 32, 32)).load_state_dict(layer.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "options", "message"),
+    [
+        (SpatialTransformer, ((28, 28),), {}, r"in_shape is \(28, 28\); allowed: \(channels, heig"),
+        (SpatialTransformer, ((1, 28, 28), "afine"), {}, "warp is 'afine'.*Did you mean 'affine'"),
+        (SpatialTransformer, ((1, 28, 28), "time-affine"), {}, "warp is 'time-affine'; allowed"),
+        (TimeTransformer, ((1, 28), "affine"), {}, "warp is 'affine'; allowed: time-affine"),
+        (SpatialTransformer, ((1, 28, 28),), {"padding_mode": "zero"}, "padding_mode is 'zero'"),
+        (SpatialTransformer, ((1, 8, 8),), {}, "kernel_sizes is .*Use smaller kernels"),
+        (SpatialTransformer, ((1, 28, 28),), {"channels": (8,)}, "kernel_sizes is"),
+        (TimeTransformer, ((1, 48),), {"hidden": 0}, "hidden is 0"),
+        (SpatialTransformer, ((1, 28, 28),), {"num_views": 0}, "num_views is 0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(kind, arguments, options, message):
+    with pytest.raises(UserError, match=message):
+        kind(*arguments, **options)

@@ -611,9 +611,9 @@ def test_the_page_needs_no_other_file(study):
     page = Page(study / "report.html")
     (image,) = page.all("img")
     assert image["src"].startswith("data:image/png;base64,")
-    assert [each["role"] for each in page.all("svg")] == ["img"] * 3
+    assert [each["role"] for each in page.all("svg")] == ["img"] * 4
     assert all(each["aria-label"] for each in page.all("svg"))
-    assert len(page.all("figcaption")) == 4
+    assert len(page.all("figcaption")) == 5
     loaded = {"src", "xlink:href"}
     links = [attrs[name] for _, attrs in page.tags for name in loaded & attrs.keys()]
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
@@ -756,7 +756,10 @@ def test_the_median_healthy_run_is_shown_and_a_collapsed_one_beside_it(study):
     for seed in range(5):
         write_panel(study / STN / f"seed={seed}", views=10 * seed)
     text = report(study).read_text()
-    assert f"{STN}, seed 0 (the median of 3 healthy runs), accuracy on clean test digits 98.00%" in text
+    assert (
+        f"{STN}, seed 0 (the median of 3 healthy runs), accuracy on clean test digits 98.00%"
+        in text
+    )
     assert f"{STN}, seed 3, accuracy on clean test digits 10.00%. Test digits" in text
     panels = sorted(path.name for path in (study / "figures").glob("*warps*"))
     assert panels == [
@@ -777,7 +780,7 @@ def test_methods_are_shown_on_the_same_inputs(study):
     write_panel(study / "cnn" / "seed=0", views=80)
     assert "![The same test examples" in report(study).read_text()
     with Image.open(study / "figures" / "RTS-methods.png") as image:
-        rows = [row for row in np.asarray(image)[:, 30].tolist()]
+        rows = np.asarray(image)[:, 30].tolist()
     # The inputs once, then each one's views, pixel by pixel, in the table's order.
     assert [rows.count(level) >= 14 for level in (0, 40, 80)] == [True] * 3
     assert rows.index(40) < rows.index(80)
@@ -789,7 +792,9 @@ def test_all_claims_stand_in_a_forest_plot(study):
     figure = (study / "figures" / "RTS-claims.svg").read_text()
     cannot_tell = "+2.00 (−0.48 to +4.48); these runs cannot tell"
     assert f"<title>{STN} − cnn: {cannot_tell}</title>" in figure
-    assert f"<title>{STN} − cnn, every amount, rotation 60: +7.00 (+4.52 to +9.48)</title>" in figure
+    assert (
+        f"<title>{STN} − cnn, every amount, rotation 60: +7.00 (+4.52 to +9.48)</title>" in figure
+    )
     write_plan(study, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], CLAIMS[:1])
     assert "RTS-claims.svg" not in report(study).read_text()
 
@@ -903,7 +908,9 @@ def test_several_folders_make_one_report(study, tmp_path):
     assert text.startswith("# image\n")
     assert "\n### RTS\n" in text
     assert "\n## rot90\n" in text
-    assert {path.name.split("-")[0] for path in (out / "figures").iterdir()} == {"RTS", "rot90"}
+    assert {path.name.split("-")[0] for path in (out / "figures").iterdir()} == {
+        *("RTS", "rot90", "image")  # of all claims together
+    }
     assert not (other / "summary.csv").exists()
     # The published rot90 is a single run.
     with (out / "summary.csv").open() as file:

@@ -136,4 +136,5 @@ def time_collapse_reason(
 
 def _amount(value: float) -> str:
     """Two digits that count, and no exponents."""
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}" if value >= 0.01 else "less than 0.01"
+    small = f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 else "less than 0.0001" if "e" in small else small

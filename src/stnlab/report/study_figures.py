@@ -206,6 +206,8 @@ def draw_claims(results: Sequence[StudyResult], path: Path) -> StudyFigure | Non
     axes.spines["left"].set_visible(False)
     axes.set_xlabel("difference, points (95% interval)")
     axes.grid(axis="x", alpha=0.25)
+    collapsed = any(pair is not None and pair.num_collapsed for _, pair in lines)
+    without = " (none where a run collapsed)" if collapsed else ""
     handles = [
         Line2D([], [], linestyle="none", marker=mark, color=shade, label=words)
         for words, (shade, mark) in _VERDICTS.items()
@@ -215,8 +217,8 @@ def draw_claims(results: Sequence[StudyResult], path: Path) -> StudyFigure | Non
     return StudyFigure(
         path,
         "The difference that each claim is about, pair by pair, with its 95% interval",
-        "Every pair that a claim is about: the first minus the second, with its 95% interval (none "
-        "where a run collapsed). Right of 0 is what the claim says. Small points, where a claim is "
+        "Every pair that a claim is about: the first minus the second, with its 95% interval"
+        f"{without}. Right of 0 is what the claim says. Small points, where a claim is "
         "about many amounts of distortion: the difference at each.",
     )
 

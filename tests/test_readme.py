@@ -1,4 +1,6 @@
-"""The README says what CI does."""
+"""The README says what CI does, and what it points at is there."""
+
+import re
 
 from stnlab.config import PROJECT_DIR
 
@@ -11,8 +13,12 @@ def test_ci_runs_the_readmes_test_command():
     assert f"\n{command}\n" in README
 
 
-def test_the_readmes_pictures_are_there():
-    pictures = [part.split(")")[0] for part in README.split("](docs/")[1:]]
-    assert pictures
-    for picture in pictures:
-        assert (PROJECT_DIR / "docs" / picture).is_file()
+def test_what_the_pages_point_at_is_there():
+    for page in [PROJECT_DIR / "README.md", *sorted((PROJECT_DIR / "docs").glob("*.md"))]:
+        targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        for target in targets:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_readme_is_short():
+    assert len(README.encode()) <= 12_000

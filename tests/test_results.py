@@ -1,4 +1,4 @@
-"""What the README says of the results is what stands in ``results/``."""
+"""What the pages say of the results is what stands in ``results/``."""
 
 import csv
 import re
@@ -8,11 +8,14 @@ import pytest
 from stnlab.config import PROJECT_DIR
 from stnlab.report import results
 
-README = (PROJECT_DIR / "README.md").read_text(encoding="utf-8")
+PAGES = "\n".join(
+    (PROJECT_DIR / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    for page in ("results", "series")
+)
 RESULTS = PROJECT_DIR / "results"
 SECTIONS = {
     match[1]: match[2]
-    for match in re.finditer(r"^#{2,3} (.+?)\n(.*?)(?=^#{2,3} |\Z)", README, re.M | re.S)
+    for match in re.finditer(r"^#{1,3} (.+?)\n(.*?)(?=^#{1,3} |\Z)", PAGES, re.M | re.S)
 }
 
 
@@ -28,7 +31,7 @@ def spread(row, scale=100):
 
 def line_of(section, text):
     found = [line for line in SECTIONS[section].splitlines() if text in line]
-    assert found, f"README, {section}: {text} is nowhere"
+    assert found, f"docs, {section}: {text} is nowhere"
     return found[0]
 
 

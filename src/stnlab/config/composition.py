@@ -175,7 +175,23 @@ def to_typed(composed: DictConfig) -> Any:
         OmegaConfBaseException: a key has no value, or one that cannot be.
         UserError: a home that there is not.
     """
-    return _with_home(OmegaConf.to_object(composed))
+    typed = OmegaConf.to_object(composed)
+    _require_plain_lists(typed)
+    return _with_home(typed)
+
+
+def _require_plain_lists(node: Any, prefix: str = "") -> None:
+    """Refuse a mapping or a list where a list has plain values: OmegaConf lets them in."""
+    for field in dataclasses.fields(node):
+        key, value = f"{prefix}{field.name}", getattr(node, field.name)
+        if dataclasses.is_dataclass(value):
+            _require_plain_lists(value, f"{key}.")
+        elif isinstance(value, list):
+            is_nested = "list[list" in str(field.type)
+            for each in value:
+                inner = each if is_nested and isinstance(each, list) else [each]
+                if any(isinstance(one, dict | list) for one in inner):
+                    raise UserError(f"'{key}' is {value}; allowed: plain values, as in [1,2].")
 
 
 def _with_home(config: Any) -> Any:

@@ -28,16 +28,37 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is damaged.
     """
+    checkpoint = _load(path)
+    if not checkpoint.keys() >= _CONTENT:
+        raise damaged(path, "it is no checkpoint of a run")
+    return checkpoint
+
+
+def load_epoch(path: Path) -> dict[str, Any]:
+    """The network's weights at the end of one epoch, as ``trainer.keep_epochs`` has them.
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    import torch
+
+    weights = _load(path)
+    if not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise damaged(path, "what it holds are no weights")
+    return weights
+
+
+def _load(path: Path) -> dict[str, Any]:
     import torch
 
     try:
         _require_intact(path)
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise damaged(path, type(error).__name__) from error
-    if not (isinstance(checkpoint, dict) and checkpoint.keys() >= _CONTENT):
+    if not isinstance(content, dict):
         raise damaged(path, "it is no checkpoint of a run")
-    return checkpoint
+    return content
 
 
 def _require_intact(path: Path) -> None:

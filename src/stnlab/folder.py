@@ -27,6 +27,7 @@ from stnlab.files import locked, read_yaml, replacing, unwritable, write_atomica
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
 _DATA = "data."
 _SHOWN_DIGITS = 12  # of a checksum of 64, in a message
+_EPOCH = re.compile(r"epoch=(0|[1-9]\d*)\.ckpt")
 _CHECKSUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
@@ -74,6 +75,15 @@ class RunFolder:
         self.last_checkpoint = self.checkpoints / "last.ckpt"
         self.best_checkpoint = self.checkpoints / "best.ckpt"
         self._lock = path.parent / f".{path.name}.lock"
+
+    def epoch_checkpoint(self, epoch: int) -> Path:
+        """The weights at the end of an epoch, where they are kept; 0 is before the first."""
+        return self.checkpoints / f"epoch={epoch}.ckpt"
+
+    def kept_epochs(self) -> list[int]:
+        """The epochs whose weights are kept, in their order."""
+        found = (_EPOCH.fullmatch(path.name) for path in self.checkpoints.glob("epoch=*.ckpt"))
+        return sorted(int(match[1]) for match in found if match)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -287,6 +287,11 @@ class WarpPart(Part):
 class ImageWarp(WarpPart):
     """A warp of images: a family of one's own says its names, its identity and :meth:`grid`."""
 
+    # For the page to play with (stnlab.explore): the grid as a matrix of JavaScript expressions in
+    # theta[0], theta[1], … and aspect, the view's width by its height. It takes (x, y, 1) of the
+    # destination to the source's, up to a factor. A grid that is linear in theta needs none.
+    matrix_in_javascript: ClassVar[tuple[tuple[str, str, str], ...] | None] = None
+
     def grid(self, theta: "Tensor", size: tuple[int, int], align_corners: bool) -> "Tensor":
         """The source point of every destination pixel.
 

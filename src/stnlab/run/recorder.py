@@ -1,14 +1,16 @@
 """Keeps a run's history and checkpoints, and takes an interrupted run up again."""
 
+import contextlib
 import csv
 import io
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning.callbacks import Checkpoint
 from pytorch_lightning.loops.progress import _ProcessedTracker
 
@@ -29,13 +31,20 @@ class Recorder(Checkpoint):
     gives the same numbers as never having stopped.
     """
 
-    def __init__(self, folder: RunFolder, measure: str, data: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        measure: str,
+        data: Mapping[str, Any],
+        keep_epochs: bool = False,
+    ) -> None:
         """``measure`` is the validation score that tells which epoch is best; higher is better.
 
         ``data`` is what ``metrics.json`` will say of the data; its checksums are kept with a
-        checkpoint.
+        checkpoint. ``keep_epochs`` keeps the network's weights of every epoch beside them.
         """
         self.folder = folder
+        self.keep_epochs = keep_epochs
         self.data = {name: value for name, value in data.items() if name.endswith("sha256")}
         self.measure = measure
         self.history: list[Row] = []
@@ -58,6 +67,7 @@ class Recorder(Checkpoint):
             row |= {f"{part}_{name}": value for name, value in found.items() if name != "n"}
         row["seconds"] = round(time.perf_counter() - self._epoch_began, 3)
         self.history.append(row)
+        self._keep_epoch(pl_module)
         if self.best is row:
             _save(trainer, self.folder.best_checkpoint)
         _save(trainer, self.folder.last_checkpoint)
@@ -134,12 +144,30 @@ class Recorder(Checkpoint):
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self.history:
             trainer.optimizers[0].load_state_dict(self._optimizer_state)
+        else:
+            assert isinstance(pl_module, Classification)
+            self._keep_epoch(pl_module)
+
+    def _keep_epoch(self, task: Classification) -> None:
+        if self.keep_epochs:
+            weights = {name: value.cpu() for name, value in task.network.state_dict().items()}
+            content = io.BytesIO()
+            torch.save(weights, content)
+            with _new(self.folder.epoch_checkpoint(len(self.history))) as temporary:
+                temporary.write_bytes(content.getbuffer())
 
 
 def _save(trainer: pl.Trainer, path: Path) -> None:
+    with _new(path) as temporary:
+        trainer.save_checkpoint(temporary)
+
+
+@contextlib.contextmanager
+def _new(path: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of ``path`` once it is whole."""
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    trainer.save_checkpoint(temporary)
+    yield temporary
     temporary.replace(path)
 
 

@@ -167,7 +167,9 @@ class Run:
         )
         self.initial = start_from_another(config, self.task)
         self.measure = headline.measure(spec.task)
-        self.recorder = Recorder(folder, self.measure, self.experiment.data)
+        self.recorder = Recorder(
+            folder, self.measure, self.experiment.data, config.trainer.keep_epochs
+        )
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
             folder, self.experiment.add_panel, config.trainer.log_every_n_steps

@@ -140,6 +140,11 @@ class Rotation(AffineFamily):
 
     parameter_names = ("angle",)
     identity = (0.0,)
+    matrix_in_javascript = (
+        ("Math.cos(theta[0])", "-Math.sin(theta[0]) / aspect", "0"),
+        ("Math.sin(theta[0]) * aspect", "Math.cos(theta[0])", "0"),
+        ("0", "0", "1"),
+    )
 
     name: str = "rotation"
 

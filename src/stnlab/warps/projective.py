@@ -28,6 +28,11 @@ class Projective(ImageWarp):
         *("theta31", "theta32"),
     )
     identity = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0)
+    matrix_in_javascript = (
+        ("theta[0]", "theta[1]", "theta[2]"),
+        ("theta[3]", "theta[4]", "theta[5]"),
+        ("theta[6]", "theta[7]", "1"),
+    )
 
     name: str = "projective"
 

@@ -1,0 +1,1 @@
+"""A page to play with trained networks: turn a digit, and see what the transformer makes of it."""

@@ -177,7 +177,7 @@ def test_a_report_on_series(of_series, tmp_path):
     assert over_patients["ci95"] != over_seeds["ci95"]
     figures = sorted(each.name for each in (folder / "figures").iterdir())
     for kind in ("curves", "reliability", "learning", "seeds"):
-        assert f"study-{kind}.png" in figures
+        assert f"study-{kind}.svg" in figures
     assert "study-ts-stn-identity-border-theta.png" in figures
     assert "Side by side" not in text
     both = tmp_path / "both"

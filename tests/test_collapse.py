@@ -35,6 +35,8 @@ def test_a_network_without_a_transformer_is_judged_by_its_accuracy():
     [
         (theta(1.0, shift=5.0), "100% of view 0's grid is off the image"),
         (theta(0.05), "view 0 reads a spot: its pixels stand for 0.0025 pixels"),
+        (theta(1e-3), "view 0 reads a spot: its pixels stand for less than 0.0001 pixels"),
+        (theta(80.0), "view 0 shrinks the image: its pixels stand for 6,400 pixels each"),
         (theta(3.0), "view 0 shrinks the image: its pixels stand for 9 pixels each"),
         (theta(float("nan")), "stand for nan pixels each"),
     ],

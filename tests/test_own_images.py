@@ -393,6 +393,7 @@ def test_a_run_on_folders_tells_the_classes_it_took_for_which(data, tmp_path):
     files = {each.name for each in (outcome.path / "figures").iterdir()}
     assert files == {
         "confusion.png",
+        "mistakes.png",
         *(f"film-strip-{factor}.png" for factor in ("angle", "scale", "shift")),
         "robustness.png",
         "warps-rotation-120.png",

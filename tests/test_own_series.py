@@ -9,7 +9,7 @@ from own_data import WAVES, long_rows, waves, write_long_form, write_ts
 from short_run import SHORT
 
 from stnlab.config import compose
-from stnlab.data.series.source import open_source
+from stnlab.data.series.layouts import open_source
 from stnlab.errors import UserError
 from stnlab.evaluation import collapse
 from stnlab.run.run import train

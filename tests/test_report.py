@@ -1,18 +1,26 @@
 """Reports on small made-up run folders, with numbers known by hand."""
 
+import base64
 import csv
+import hashlib
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from matplotlib.image import imsave
+from PIL import Image
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
@@ -22,6 +30,7 @@ from stnlab.report.protocol import departures
 from stnlab.report.published import read_published
 from stnlab.report.results import read_study
 from stnlab.report.statistics import Sample, compare, describe, paired
+from stnlab.report.style import plain, save, say
 
 COLUMNS = (
     "study,dataset,model,init,padding,metric,n,mean,std,ci95_low,ci95_high,collapsed,failed,"
@@ -458,7 +467,7 @@ def test_another_protocol_is_said_above_the_table(study):
             (study / cell_name / f"seed={seed}" / "config.yaml").write_text(yaml.safe_dump(plain))
     text = report(study).read_text()
     banner = text[text.index("> **Not SEED's protocol.**") :].splitlines()[0]
-    assert text.index(banner) < text.index("| row | n |")
+    assert text.index(banner) < text.index("| row | verdict |")
     for words in (
         "trainer.max\\_epochs is 1 where SEED has 10",
         "dataset.val\\_size is 100 where SEED has 5000",
@@ -576,19 +585,138 @@ def test_a_claim_without_collapsed_runs_stands_beside(study):
 # --- the document
 
 
+class Page(HTMLParser):
+    """A page's tags with their attributes, and the text of its script."""
+
+    def __init__(self, file):
+        super().__init__()
+        self.tags, self.script = [], ""
+        self.feed(file.read_text())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1][0] == "script":
+            self.script = self.script or data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
 def test_the_page_needs_no_other_file(study):
     panel = study / STN / "seed=0" / "figures" / "warps-rotation-120.png"
     imsave(panel, np.zeros((4, 4)))
     report(study)
-    page = (study / "report.html").read_text()
-    assert page.count('src="data:image/png;base64,') == 4
-    assert "src=" not in page.replace('src="data:image/png;base64,', "")
-    assert "href=" not in page
-    assert "<script" not in page
-    assert page.count("<img alt=") == page.count("<figcaption>") == 4
+    page = Page(study / "report.html")
+    (image,) = page.all("img")
+    assert image["src"].startswith("data:image/png;base64,")
+    assert [each["role"] for each in page.all("svg")] == ["img"] * 4
+    assert all(each["aria-label"] for each in page.all("svg"))
+    assert len(page.all("figcaption")) == 5
+    loaded = {"src", "xlink:href"}
+    links = [attrs[name] for _, attrs in page.tags for name in loaded & attrs.keys()]
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in links)
     copied = study / "figures" / f"RTS-{STN}-warps-rotation-120.png"
     assert copied.read_bytes() == panel.read_bytes()
-    assert f"{STN}, seed 0, accuracy on clean test digits 98.00%" in page
+    assert (
+        f"{STN}, seed 0, accuracy on clean test digits 98.00%"
+        in (study / "report.html").read_text()
+    )
+
+
+def test_one_script_may_run_and_is_known_by_its_checksum(study):
+    report(study)
+    page = Page(study / "report.html")
+    (script,) = page.all("script")
+    assert script == {}
+    (policy,) = [each["content"] for each in page.all("meta") if "http-equiv" in each]
+    checksum = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+    assert "default-src 'none'; img-src data:; " in policy
+    assert f"script-src 'sha256-{checksum}'" in policy
+
+
+def test_every_heading_can_be_linked_to_and_every_link_leads_somewhere(study):
+    report(study)
+    page = Page(study / "report.html")
+    identities = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+    assert len(set(identities)) == len(identities)
+    assert set(identities) >= {"results-beside-the-published-ones", "claims", "figures"}
+    links = [each["href"] for each in page.all("a")]
+    assert {link[1:] for link in links if link.startswith("#")} <= set(identities)
+    folders = [link for link in links if not link.startswith("#")]
+    assert f"{STN}/seed=1" in folders
+    assert all((study / unquote(link)).is_dir() for link in folders)
+
+
+def test_links_to_run_folders_are_right_from_another_folder(study, tmp_path):
+    text = report(study, tmp_path / "outputs" / "image").read_text()
+    assert f"[97.00](../RTS/{STN}/seed=1)" in text
+    assert "explore" not in text
+    (study / "explore.html").touch()
+    assert "(../RTS/explore.html)" in report(study, tmp_path / "outputs" / "image").read_text()
+
+
+def test_cells_know_their_column_and_many_seeds_stand_below_each_other(study):
+    report(study)
+    labels = [each.get("data-label") for each in Page(study / "report.html").all("td")]
+    assert labels[:3] == ["row", "verdict", "n"]
+    assert {"seed 0", "seed 1", "seed 2"} < set(labels)
+    assert None not in labels
+    for seed in range(3, 12):
+        plain = config(model="cnn", seed=seed)
+        write_run(study / "cnn" / f"seed={seed}", 0.96, plain=plain)
+    text = report(study).read_text()
+    assert f"| accuracy on clean test digits | {STN} | cnn |\n" in text
+    assert "| seed 3 |  | [96.00](cnn/seed=3) |\n" in text
+
+
+def test_figures_say_their_values(study):
+    report(study)
+    figure = (study / "figures" / "RTS-robustness.svg").read_text()
+    # The mean of 0.93, 0.92 and 0.94, and of the differences 0.06, 0.07 and 0.08.
+    assert f"<title>{STN}, 60: 93.00 (90.52 to 95.48)</title>" in figure
+    assert f"<title>{STN} − cnn, 60: 7.00 (4.52 to 9.48)</title>" in figure
+    assert ">trained on</text>" in figure
+    text = (study / "report.md").read_text()
+    assert f"the difference {STN} − cnn, seed by seed" in text
+    seeds = (study / "figures" / "RTS-seeds.svg").read_text()
+    assert f"<title>{STN}, seed 1: 97.00</title>" in seeds
+
+
+def test_seeds_have_their_lines_where_an_interval_says_nothing(study):
+    report(study)
+    lines = "a thin line for each seed"
+    text = (study / "report.md").read_text()
+    # Learning curves are the same of both; curves of robustness meet at amount 0 alone.
+    assert text.count(lines) == 2
+    write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
+    assert report(study).read_text().count(lines) == 2
+
+
+def test_hostile_words_in_a_figure_are_text(tmp_path):
+    figure = Figure()
+    axes = figure.subplots()
+    axes.set_title(plain(HOSTILE))
+    (point,) = axes.plot(0, 0, "o")
+    say(point, HOSTILE)
+    save(figure, tmp_path / "hostile.svg")
+    root = ElementTree.parse(tmp_path / "hostile.svg").getroot()
+    tags = {node.tag.rpartition("}")[2] for node in root.iter()}
+    assert tags <= {
+        "svg",
+        "defs",
+        "g",
+        "path",
+        "use",
+        "clipPath",
+        "rect",
+        "text",
+        "circle",
+        "title",
+    }
+    (title,) = [node.text for node in root.iter() if node.tag.endswith("title")]
+    assert title == HOSTILE.replace("\x1b", "\ufffd").replace("\n", " ")
 
 
 def test_a_long_cell_may_be_folded_and_a_number_may_not(study):
@@ -614,6 +742,76 @@ def test_no_figure_shows_an_interval_of_runs_that_collapse(study):
     }
 
 
+def write_panel(folder, views, inputs=0):
+    """A panel as a run draws it: inputs above views, on white."""
+    (folder / "figures").mkdir(exist_ok=True)
+    panel = np.full((40, 60), 255, np.uint8)
+    panel[4:18, 2:58], panel[20:34, 2:58] = inputs, views
+    Image.fromarray(panel).save(folder / "figures" / "warps-training-distortion.png")
+
+
+def test_the_median_healthy_run_is_shown_and_a_collapsed_one_beside_it(study):
+    for seed, value in ((3, 0.10), (4, 0.11)):
+        write_run(study / STN / f"seed={seed}", value, collapsed="it saw nothing")
+    for seed in range(5):
+        write_panel(study / STN / f"seed={seed}", views=10 * seed)
+    text = report(study).read_text()
+    assert (
+        f"{STN}, seed 0 (the median of 3 healthy runs), accuracy on clean test digits 98.00%"
+        in text
+    )
+    assert f"{STN}, seed 3, accuracy on clean test digits 10.00%. Test digits" in text
+    panels = sorted(path.name for path in (study / "figures").glob("*warps*"))
+    assert panels == [
+        f"RTS-{STN}-collapsed-warps-training-distortion.png",
+        f"RTS-{STN}-warps-training-distortion.png",
+    ]
+    for seed in (0, 1):
+        shutil.rmtree(study / STN / f"seed={seed}" / "figures")
+    assert f"{STN}, seed 2 (1 of 3 healthy runs kept figures)" in report(study).read_text()
+    shutil.rmtree(study / STN / "seed=2" / "figures")
+    assert f"{STN}, seed 3 (none of 3 healthy runs kept figures)" in report(study).read_text()
+
+
+def test_methods_are_shown_on_the_same_inputs(study):
+    write_panel(study / STN / "seed=0", views=40)
+    write_panel(study / "cnn" / "seed=0", views=80, inputs=9)
+    assert "RTS-methods.png" not in report(study).read_text()  # of other inputs
+    write_panel(study / "cnn" / "seed=0", views=80)
+    assert "![The same test examples" in report(study).read_text()
+    with Image.open(study / "figures" / "RTS-methods.png") as image:
+        rows = np.asarray(image)[:, 30].tolist()
+    # The inputs once, then each one's views, pixel by pixel, in the table's order.
+    assert [rows.count(level) >= 14 for level in (0, 40, 80)] == [True] * 3
+    assert rows.index(40) < rows.index(80)
+
+
+def test_all_claims_stand_in_a_forest_plot(study):
+    text = report(study).read_text()
+    assert text.index("![The difference that each claim") < text.index("Is it so?")
+    figure = (study / "figures" / "RTS-claims.svg").read_text()
+    cannot_tell = "+2.00 (−0.48 to +4.48); these runs cannot tell"
+    assert f"<title>{STN} − cnn: {cannot_tell}</title>" in figure
+    assert (
+        f"<title>{STN} − cnn, every amount, rotation 60: +7.00 (+4.52 to +9.48)</title>" in figure
+    )
+    write_plan(study, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], CLAIMS[:1])
+    assert "RTS-claims.svg" not in report(study).read_text()
+
+
+def test_no_exponent_stands_in_a_reason(study):
+    reason = "its pixels stand for 4.4e+02 pixels each, 5.9e+03 in all"
+    write_run(study / STN / "seed=3", 0.10, collapsed=reason)
+    text = report(study).read_text()
+    assert "its pixels stand for 440 pixels each, 5,900 in all" in text
+    assert "4.4e" not in text
+
+
+def test_a_study_without_a_question_says_nothing_of_it(study):
+    write_plan(study, [cell(STN, [0, 1, 2])], question="", source="")
+    assert "question" not in report(study).read_text()
+
+
 HOSTILE = "<script>alert(1)</script> | `x` **b** [l](http://e) ![i](j)\n\n# h &amp; \x1b$"
 
 
@@ -634,8 +832,11 @@ def test_hostile_text_is_shown_as_text(study):
     page = (study / "report.html").read_text()
     shown = "&lt;script&gt;alert(1)&lt;/script&gt; | `x` **b** [l](http://e) ![i](j) # h &amp;amp; "
     assert page.count(shown) >= 5  # heading, question, claim twice, error
-    for tag in ("<script", "<img src", "<a ", "<strong>b<", "<code>x<"):
+    for tag in ("<script>alert", "<img src", "<strong>b<", "<code>x<"):
         assert tag not in page
+    assert page.count("<script") == 1
+    links = [each["href"] for each in Page(study / "report.html").all("a")]
+    assert all(link.startswith("#") or (study / unquote(link)).is_dir() for link in links)
     assert "\x1b" not in page
     # Every row of every table has as many cells as its head.
     for table in page.split("<table>")[1:]:
@@ -707,7 +908,9 @@ def test_several_folders_make_one_report(study, tmp_path):
     assert text.startswith("# image\n")
     assert "\n### RTS\n" in text
     assert "\n## rot90\n" in text
-    assert {path.name.split("-")[0] for path in (out / "figures").iterdir()} == {"RTS", "rot90"}
+    assert {path.name.split("-")[0] for path in (out / "figures").iterdir()} == {
+        *("RTS", "rot90", "image")  # of all claims together
+    }
     assert not (other / "summary.csv").exists()
     # The published rot90 is a single run.
     with (out / "summary.csv").open() as file:
@@ -734,7 +937,7 @@ def test_a_sweep_without_any_result_has_a_report(tmp_path):
     folder = tmp_path / "RTS"
     write_plan(folder, [cell("cnn", [0])], CLAIMS)
     text = report(folder).read_text()
-    assert "| cnn | 0 | – |" in text
+    assert "| cnn | no result | 0 | – |" in text
     assert "| cnn | 0 | missing | not started |" in text
     assert rows_of(folder)["cnn"]["verdict"] == "no result"
 

@@ -61,6 +61,7 @@ def test_digits_before_and_after(run):
     images = events.Images("digits/before above, after below")
     assert len(images) == 2
     assert images[0].width > 3 * 6 * 56
+    assert images[0].height == 2 * (3 * (28 + 1 + 28) + 18)  # a line of labels below each row
 
 
 def test_hyperparameters_with_final_metrics(run):

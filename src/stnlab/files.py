@@ -93,8 +93,10 @@ def read_yaml(path: Path) -> Any:
         ValueError: it cannot be read, or has aliases, which can stand for more than memory holds.
     """
     try:
-        with path.open(encoding="utf-8") as file:
-            return yaml.load(file, _LoaderWithoutAliases)
+        text = path.read_text(encoding="utf-8")
+        # An alias stands for what an & has marked; libyaml, ten times as quick, would follow it.
+        loader = _LoaderWithoutAliases if "&" in text else _QUICK_LOADER
+        return yaml.load(text, loader)
     except Exception as error:  # PyYAML raises many kinds for a damaged file
         raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
 
@@ -104,3 +106,6 @@ class _LoaderWithoutAliases(yaml.SafeLoader):
         if self.check_event(yaml.AliasEvent):
             raise yaml.composer.ComposerError(None, None, "it has an alias")
         return super().compose_node(parent, index)
+
+
+_QUICK_LOADER = getattr(yaml, "CSafeLoader", _LoaderWithoutAliases)

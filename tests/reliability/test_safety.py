@@ -295,7 +295,10 @@ HOSTILE = (
 
 
 class Page(HTMLParser):
-    """What a page has that can act, and its text."""
+    """What a page has that can act, and its text.
+
+    The house's own script and figures are known; what else a browser would run or fetch is not.
+    """
 
     def __init__(self, text):
         super().__init__()
@@ -305,11 +308,12 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         values = dict(attrs)
         link = values.get("href") or values.get("src") or ""
-        if tag in ("script", "iframe", "object", "embed", "form", "base", "link", "svg"):
+        if tag in ("script", "iframe", "object", "embed", "form", "base", "link", "foreignobject"):
             self.acting.append(tag)
         if any(name.startswith("on") for name in values):
             self.acting.append(f"{tag} {attrs}")
-        if link and not link.startswith(("#", "data:image/png;base64,")):
+        link = link or values.get("xlink:href") or ""
+        if link and not link.startswith(("#", "data:image/png;base64,", "../theirs/")):
             self.acting.append(link)
 
     def handle_data(self, data):
@@ -354,7 +358,7 @@ def test_a_report_shows_hostile_words_as_text(tmp_path, hostile):
     (study / "sweep.json").write_text(json.dumps(plan))
     write_report([study], tmp_path / "out")
     page = Page((tmp_path / "out" / "report.html").read_text())
-    assert page.acting == []
+    assert page.acting == ["script"]  # the house's, whose checksum the page's policy has
     shown = "".join(each if each.isprintable() else "\ufffd" for each in hostile)
     assert page.text.count(shown) >= 5
 

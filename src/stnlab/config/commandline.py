@@ -11,6 +11,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
@@ -175,7 +176,7 @@ class _NotGivenError(BaseException):  # Hydra makes a warning of an Exception, a
 
 
 class Given(Callback):
-    """Hands the sweeper the overrides that Hydra was not given."""
+    """Hands the sweeper the overrides that Hydra was not given, and the runs' results alone."""
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Put them where Hydra takes them from."""
@@ -184,6 +185,10 @@ class Given(Callback):
                 config.hydra.overrides.task = list(_given)
         except Exception as error:
             raise _NotGivenError from error
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002
+        """Let go of each run's config: a fifth of a megabyte, for as long as its launch lasts."""
+        job_return.cfg = job_return.hydra_cfg = None
 
 
 def _key(override: str) -> str:

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from traceback import walk_tb
 from typing import Any
@@ -62,19 +62,26 @@ def compose_study(name: str) -> schema.StudyConfig:
 
 
 def _compose(overrides: Sequence[str], config_name: str, conf_dir: Path) -> DictConfig:
-    # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
-    is_ready = GlobalHydra.instance().is_initialized()
     try:
-        with (
-            nullcontext()
-            if is_ready
-            else hydra.initialize_config_dir(str(conf_dir), **VERSION_BASE)
-        ):
-            return hydra.compose(config_name, overrides=keep_text(with_home(overrides)))
+        with in_hydra(conf_dir):
+            return composed_by_hydra(keep_text(with_home(overrides)), config_name)
     except Exception as error:  # TypeError for ~a.list.0, RecursionError for [[[[…, and more
         if not is_of_hydra(error):
             raise
         raise explain(error) from error
+
+
+def in_hydra(conf_dir: Path = CONF_DIR) -> AbstractContextManager[None]:
+    """Have Hydra set up within the block; for a block of several compositions, once."""
+    # Under hydra.main, Hydra stands ready with the same folder, and can be set up only once.
+    if GlobalHydra.instance().is_initialized():
+        return nullcontext()
+    return hydra.initialize_config_dir(str(conf_dir), **VERSION_BASE)
+
+
+def composed_by_hydra(overrides: Sequence[str], config_name: str = "train") -> DictConfig:
+    """What Hydra, which is set up, makes of overrides that it can read as they are."""
+    return hydra.compose(config_name, overrides=list(overrides))
 
 
 def with_home(overrides: Sequence[str]) -> list[str]:
@@ -107,7 +114,15 @@ def from_hydra(composed: DictConfig) -> schema.ExperimentConfig:
         UserError: for an unknown key, a missing value, or a rule that is broken.
     """
     extensions.load()  # a worker of a sweep is told by the environment
-    config = _typed(composed)
+    return valid(_typed(composed))
+
+
+def valid(config: Any) -> schema.ExperimentConfig:
+    """The typed config of a run, when it has passed the rules.
+
+    Raises:
+        UserError: for a rule that is broken.
+    """
     assert isinstance(config, schema.ExperimentConfig)
     validate(config)
     return config
@@ -126,22 +141,41 @@ def sweep_from_hydra(composed: DictConfig) -> schema.SweepConfig:
 
 
 def _typed(composed: DictConfig) -> Any:
+    try:
+        require_known_keys(composed)
+        for key in sorted(OmegaConf.missing_keys(composed)):
+            group = key.split(".")[0]
+            choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
+            raise UserError(f"'{key}' has no value. Set it{choose}.")
+        return to_typed(composed)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
+        raise explain(error) from error
+
+
+def require_known_keys(composed: DictConfig) -> None:
+    """Refuse a config that is none of a run, and one with keys that no type has.
+
+    Raises:
+        UserError: naming the first such key.
+    """
     found = OmegaConf.get_type(composed)
     if not (isinstance(found, type) and issubclass(found, schema.ExperimentConfig)):
         raise UserError(
             "--config-name: this config is none of a run. Let its defaults begin with "
             "schema/experiment and experiment, as those of conf/train.yaml do."
         )
-    try:
-        for key, parent in _unknown_keys(composed):
-            raise unknown_key(key, parent)
-        for key in sorted(OmegaConf.missing_keys(composed)):
-            group = key.split(".")[0]
-            choose = f", or choose a file of conf/{group}/" if (CONF_DIR / group).is_dir() else ""
-            raise UserError(f"'{key}' has no value. Set it{choose}.")
-        return _with_home(OmegaConf.to_object(composed))
-    except OmegaConfBaseException as error:  # an interpolation that leads nowhere, for example
-        raise explain(error) from error
+    for key, parent in _unknown_keys(composed):
+        raise unknown_key(key, parent)
+
+
+def to_typed(composed: DictConfig) -> Any:
+    """The typed config of what Hydra composed, all of whose keys are known.
+
+    Raises:
+        OmegaConfBaseException: a key has no value, or one that cannot be.
+        UserError: a home that there is not.
+    """
+    return _with_home(OmegaConf.to_object(composed))
 
 
 def _with_home(config: Any) -> Any:

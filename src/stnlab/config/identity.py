@@ -112,7 +112,8 @@ def with_defaults(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]
     """
     kinds = now.get("parts", {})
     were = {group for group, kind in kinds.items() if kind in _BEFORE.get(group, ())}
-    added = {key: value for key, value in flatten(now).items() if key not in flatten(before)}
+    there = flatten(before)
+    added = {key: value for key, value in flatten(now).items() if key not in there}
     completed = dict(before)
     for key, value in added.items():
         group, _, rest = key.partition(".")

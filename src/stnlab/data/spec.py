@@ -38,6 +38,10 @@ class DatasetSpec:
         """Whether the inputs have one axis, time."""
         return len(self.size) == 1
 
+    def class_name(self, number: int) -> str:
+        """What a class is called."""
+        return self.classes[number] if self.classes else str(number)
+
     def to_plain(self) -> dict[str, Any]:
         """Plain containers, for a run's folder."""
         plain = {key: _plain(value) for key, value in asdict(self).items()}
@@ -60,10 +64,6 @@ class ImageSpec(DatasetSpec):
     def __post_init__(self) -> None:
         if self.object_size == (0, 0):
             object.__setattr__(self, "object_size", self.size)
-
-    def class_name(self, number: int) -> str:
-        """What a class is called."""
-        return self.classes[number] if self.classes else str(number)
 
     @property
     def objects_have_channels(self) -> bool:

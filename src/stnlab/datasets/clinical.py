@@ -1,7 +1,7 @@
 """What datasets of intensive care share."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from stnlab.parts import SeriesDataset
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 @dataclass
 class ClinicalDataset(SeriesDataset):
     """Hourly series of 48 hours in intensive care; the target is death in hospital."""
+
+    has_challenge_scores: ClassVar[bool] = False  # those of PhysioNet's challenge of 2012
 
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         from stnlab.run.clinical import ClinicalExperiment

@@ -27,7 +27,7 @@ class Color(Enum):
 @add_dataset("images")
 @dataclass
 class Images(OwnData, ImageDataset):
-    """Images of a user's own in ``root``, by class. See :mod:`stnlab.data.images.source`."""
+    """Images of a user's own in ``root``, by class. See :mod:`stnlab.data.images.layouts`."""
 
     layouts: ClassVar[str] = (
         "train/ and test/ with a folder of images for each class; a folder for each class alone, "
@@ -103,7 +103,7 @@ class Images(OwnData, ImageDataset):
         )
 
     def _source(self) -> "ImageSource":
-        from stnlab.data.images.source import open_source
+        from stnlab.data.images.layouts import open_source
 
         root = self.check_keys()
         require(

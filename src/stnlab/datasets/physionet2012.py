@@ -39,6 +39,7 @@ class Physionet2012(ClinicalDataset):
     """
 
     circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable", "download")
+    has_challenge_scores: ClassVar[bool] = True
 
     test_set: TestSet = TestSet.b
     val_size: int = 800  # stays of set a held out for validation

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @add_dataset("series")
 @dataclass
 class Series(OwnData, SeriesDataset):
-    """Series of a user's own in ``root``, by class. See :mod:`stnlab.data.series.source`."""
+    """Series of a user's own in ``root``, by class. See :mod:`stnlab.data.series.layouts`."""
 
     layouts: ClassVar[str] = (
         "NAME_TRAIN.ts and NAME_TEST.ts, as UCR and UEA have them; train.npz and test.npz, or one "
@@ -75,7 +75,7 @@ class Series(OwnData, SeriesDataset):
         return self.kept_checksums(lambda: ((files := self._source().files), files))
 
     def _source(self) -> "SeriesSource":
-        from stnlab.data.series.source import open_source
+        from stnlab.data.series.layouts import open_source
 
         root = self.check_keys()
         require(

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 from stnlab.errors import UserError
 from stnlab.files import write_atomically
@@ -60,18 +59,24 @@ class Bin(NamedTuple):
 def auroc(y: Integers, p: Floats) -> float:
     """Area under the receiver operating characteristic; ties count half."""
     _check(y, p, both_classes=True)
+    from sklearn.metrics import roc_auc_score
+
     return float(roc_auc_score(y, p))
 
 
 def auprc(y: Integers, p: Floats) -> float:
     """Average precision: the area under the steps of the precision-recall curve."""
     _check(y, p, both_classes=True)
+    from sklearn.metrics import average_precision_score
+
     return float(average_precision_score(y, p))
 
 
 def brier(y: Integers, p: Floats) -> float:
     """Mean squared difference of prediction and outcome; 0 is perfect."""
     _check(y, p)
+    from sklearn.metrics import brier_score_loss
+
     return float(brier_score_loss(y, p, pos_label=1))
 
 

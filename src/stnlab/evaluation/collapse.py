@@ -85,13 +85,13 @@ def collapse_reason(
             reasons.append(f"{view.share_outside:.0%} of view {number}'s grid is off the image")
         if view.area < MIN_AREA:
             reasons.append(
-                f"view {number} reads a spot: its pixels stand for {view.area:.2g} pixels of the "
-                "image each"
+                f"view {number} reads a spot: its pixels stand for {_amount(view.area)} pixels of "
+                "the image each"
             )
         if not view.area <= MAX_AREA:
             reasons.append(
-                f"view {number} shrinks the image: its pixels stand for {view.area:.2g} pixels "
-                "each, more than the sampler reads"
+                f"view {number} shrinks the image: its pixels stand for {_amount(view.area)} "
+                "pixels each, more than the sampler reads"
             )
     return "; ".join(reasons) or None
 
@@ -123,11 +123,18 @@ def time_collapse_reason(
             reasons.append(f"{view.share_outside:.0%} of the {many} are read outside of the series")
         if view.tempo < MIN_TEMPO:
             reasons.append(
-                f"the warp reads one moment: {one} of its view stands for {view.tempo:.2g} {many}"
+                f"the warp reads one moment: {one} of its view stands for {_amount(view.tempo)} "
+                f"{many}"
             )
         if not view.tempo <= MAX_TEMPO:
             reasons.append(
-                f"the warp contracts time: {one} of its view stands for {view.tempo:.2g} {many}, "
-                "more than the sampler reads"
+                f"the warp contracts time: {one} of its view stands for {_amount(view.tempo)} "
+                f"{many}, more than the sampler reads"
             )
     return "; ".join(reasons) or None
+
+
+def _amount(value: float) -> str:
+    """Two digits that count, and no exponents."""
+    small = f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 else "less than 0.0001" if "e" in small else small

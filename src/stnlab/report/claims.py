@@ -216,7 +216,7 @@ def _points_verdict(points: Sequence[Point]) -> str:
 
 def _points(claim: Claim, first: Cell, second: Cell, published: Published) -> Iterator[Point]:
     curves = first.robustness(), second.robustness()
-    trained = _training_ranges(first)
+    trained = training_ranges(first)
     for factor, amount in curves[0]:
         if (factor, amount) not in curves[1] or (claim.factors and factor not in claim.factors):
             continue
@@ -245,7 +245,7 @@ def _points(claim: Claim, first: Cell, second: Cell, published: Published) -> It
         )
 
 
-def _training_ranges(cell: Cell) -> Mapping[str, float]:
+def training_ranges(cell: Cell) -> Mapping[str, float]:
     """The amounts of distortion that a cell was trained with."""
     for run in cell.runs:
         distortion = run.config.get("distortion")

@@ -81,7 +81,10 @@ def warped_series(
             Line2D([], [], color=COLOURS[0], marker="o", markersize=3, linewidth=1),
             Line2D([], [], color=COLOURS[1], linestyle="--", linewidth=1.6),
         ],
-        ["before the warp", "after the warp"],
+        [
+            "before the warp",
+            "after the warp: what the network reads, beyond what can be measured too",
+        ],
     )
     return figure
 
@@ -245,11 +248,12 @@ def draw_curves(path: Path, title: str, models: Mapping[str, Sequence[Prediction
     own, their mean and standard deviation; the precision-recall curve's is average precision.
 
     Args:
-        path: the PNG to write.
+        path: the SVG or PNG to write.
         title: above all.
         models: name to (y, p) of each seed, (N,) both.
     """
-    figure = _figure(10.5, 4.5 + 0.2 * len(models), title)
+    figure = _figure(7.2, 3.6 + 0.2 * len(models), title)
+    shown = slice(None, None, 4)  # as many points as can be seen
     left, right = figure.subplots(1, 2)
     names = []
     for index, (name, seeds) in enumerate(models.items()):
@@ -259,11 +263,12 @@ def draw_curves(path: Path, title: str, models: Mapping[str, Sequence[Prediction
             (right, "AUPRC", auprc, _precision),
         ):
             curves = np.stack([curve(y, p) for y, p in seeds])
-            axes.plot(_CURVE_POINTS, curves.mean(axis=0), color=colour(index), linewidth=1.6)
+            points, drawn = _CURVE_POINTS[shown], curves[:, shown]
+            axes.plot(points, drawn.mean(axis=0), color=colour(index), linewidth=1.6)
             axes.fill_between(
-                _CURVE_POINTS,
-                curves.min(axis=0),
-                curves.max(axis=0),
+                points,
+                drawn.min(axis=0),
+                drawn.max(axis=0),
                 color=colour(index),
                 alpha=0.2,
                 linewidth=0,
@@ -319,7 +324,7 @@ def draw_reliability(path: Path, title: str, models: Mapping[str, Sequence[Predi
     once.
 
     Args:
-        path: the PNG to write.
+        path: the SVG or PNG to write.
         title: above all.
         models: name to (y, p) of each seed, (N,) both.
     """

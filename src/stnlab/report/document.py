@@ -1,13 +1,15 @@
 """The report over one sweep's folder, or several: files in, files out."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
-from stnlab.report.markdown import Markup, code_block, render, to_html
+from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
     environment_facts,
@@ -15,11 +17,12 @@ from stnlab.report.protocol import (
     protocol_differences,
 )
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
-from stnlab.report.results import CHALLENGE_METRICS, RunState, read_study
+from stnlab.report.results import CHALLENGE_METRICS, RunState, Study, read_study
 from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
-from stnlab.report.study_figures import draw_study
+from stnlab.report.study_figures import draw_claims, draw_study, file_name
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
+EXPLORE_PAGE = "explore.html"
 _SIGNS = {
     CONSISTENT: f"✓ {CONSISTENT}",
     CANNOT_TELL: f"? {CANNOT_TELL}",
@@ -56,6 +59,7 @@ def _write(folders: Sequence[Path], out: Path) -> None:
     results = [summarise(study, published) for study in studies]
     figures = [draw_study(result, published, out / "figures") for result in results]
     title = studies[0].name if len(studies) == 1 else out.resolve().name
+    claims = draw_claims(results, out / "figures" / f"{file_name(title)}-claims.svg")
     markdown = render(
         "report.md",
         _FILTERS,
@@ -69,13 +73,24 @@ def _write(folders: Sequence[Path], out: Path) -> None:
         shared=_side_by_side(results),
         num_tests=sum(_num_tests(result) for result in results),
         commands=list(dict.fromkeys(study.command for study in studies if study.command)),
+        claims=claims,
+        out=out,
+        explore=_explore_pages(studies, out),
         rebuild=_rebuild_command(folders, out),
     )
-    images = {f"figures/{figure.path.name}": figure.path for group in figures for figure in group}
+    drawn = [*([claims] if claims else []), *(figure for group in figures for figure in group)]
+    images = {f"figures/{figure.path.name}": figure.path for figure in drawn}
     write_atomically(out / "summary.csv", as_csv(results))
     write_atomically(out / "summary.json", as_json(results))
     write_atomically(out / "report.md", markdown)
     write_atomically(out / "report.html", to_html(markdown, title, images))
+
+
+def _explore_pages(studies: Sequence[Study], out: Path) -> list[Markup]:
+    """Links to the pages in which networks can be played with, where they lie beside the report."""
+    folders = dict.fromkeys([out, *(study.folder for study in studies)])
+    found = [folder / EXPLORE_PAGE for folder in folders if (folder / EXPLORE_PAGE).is_file()]
+    return [_link("a page to play with", path, out) for path in found]
 
 
 class SideBySide(NamedTuple):
@@ -251,13 +266,21 @@ def _seed_columns(rows: Sequence[Sequence[Row]]) -> list[int]:
     return sorted({run.seed for row, *_ in rows for run in row.cell.runs})
 
 
-def _seed_value(row: Row, seed: int) -> str:
+def _seed_value(row: Row, seed: int, out: Path) -> Markup:
+    """A run's score with a link to its folder, from the report's."""
     run = next((run for run in row.cell.runs if run.seed == seed), None)
     if run is None:
-        return ""
-    if seed not in row.values:
-        return run.state.value
-    return numerals.percent(row.values[seed]) + (" †" if run.collapsed else "")
+        return Markup("")
+    text = run.state.value
+    if seed in row.values:
+        text = numerals.percent(row.values[seed]) + (" †" if run.collapsed else "")
+    return _link(text, run.path, out) if run.path.is_dir() else Markup(text)
+
+
+def _link(text: str, path: Path, out: Path) -> Markup:
+    """A link from a report in ``out``, good wherever both are moved or shown together."""
+    address = quote(os.path.relpath(path, out), safe="/=")
+    return Markup(f"[{text}]({address})")
 
 
 def _troubles(result: StudyResult) -> list[tuple[str, int, str, str]]:
@@ -301,6 +324,7 @@ _FILTERS: dict[str, Any] = {
     "amount": lambda amount: f"{amount:g}",
     "as_is": Markup,
     "bounds": numerals.bounds,
+    "escaped": escape,
     "by_dataset": _by_dataset,
     "code_block": code_block,
     "decimals": numerals.decimals,

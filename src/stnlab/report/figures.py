@@ -10,7 +10,7 @@ from torch import Tensor
 
 from stnlab.evaluation.robustness import AMOUNTS, AXIS_LABELS, Point
 from stnlab.report.panels import warp_panel
-from stnlab.report.style import plain
+from stnlab.report.style import plain, save
 
 _EXAMPLES_A_ROW = 8
 _MAX_NAMED_CLASSES, _MAX_COUNTED_CLASSES = 60, 25  # what can be read
@@ -48,7 +48,7 @@ def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
         axes.grid(alpha=0.3)
         if factor == "rotation":
             axes.set_ylabel("test accuracy, %")
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_confusion(
@@ -82,7 +82,31 @@ def draw_confusion(
                 text.set(fontsize=8, color=colour)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    _save(figure, path)
+    save(figure, path)
+
+
+def draw_mistakes(
+    path: Path, title: str, images: Sequence[NDArray[np.float32]], words: Sequence[str]
+) -> None:
+    """Examples that were taken for another class, with what they are and what they were taken for.
+
+    Args:
+        path: the PNG to write.
+        title: above all.
+        images: (H, W) or (H, W, 3) each, in [0, 1].
+        words: above each.
+    """
+    columns = min(_EXAMPLES_A_ROW, len(images))
+    rows = -(-len(images) // columns)
+    height, width = images[0].shape[:2]
+    figure = Figure(figsize=(8, rows * (height / width + 0.3) + 0.6), layout="constrained")
+    figure.suptitle(plain(title), fontsize=10)
+    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, image, text in zip(figure.axes, images, words, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(plain(text), fontsize=8, pad=3)
+    save(figure, path)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -76,7 +76,9 @@ class Run:
 
     @property
     def collapsed_reason(self) -> str:
-        return str(self.metrics.get("collapsed_reason") or "no reason recorded")
+        reason = str(self.metrics.get("collapsed_reason") or "no reason recorded")
+        # Runs once wrote 440 as 4.4e+02.
+        return re.sub(r"\b\d\.\d+e\+\d\d\b", lambda found: f"{float(found[0]):,.0f}", reason)
 
     def predictions(self, metric: str) -> Predictions | None:
         """What a clinical metric was computed from; None where there is none or it is damaged."""

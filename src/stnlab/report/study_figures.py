@@ -4,19 +4,38 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
 
 from stnlab.evaluation.robustness import AXIS_LABELS
-from stnlab.report import clinical_figures
+from stnlab.report import clinical_figures, numerals
+from stnlab.report.claims import (
+    NOT_REPRODUCED,
+    PARTLY,
+    REPRODUCED,
+    PairResult,
+    training_ranges,
+)
+from stnlab.report.panels import draw_rows
 from stnlab.report.published import Published
 from stnlab.report.results import Cell, Run, Tested
-from stnlab.report.statistics import Sample, describe
-from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
+from stnlab.report.statistics import CANNOT_TELL, Sample, describe, paired
+from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save, say
 from stnlab.report.summary import Row, StudyResult
+
+Curve = dict[float, float]  # of one run: amount or epoch to a score in [0, 1]
+_SEEDS = (
+    "In place of intervals that lie over each other or that a collapse leaves without meaning: a "
+    "thin line for each seed, dotted where it collapsed; it counts in the mean."
+)
 
 
 @dataclass(frozen=True)
@@ -32,7 +51,7 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
     """Draw all figures that the results allow into ``folder``, under the study's name."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = [
-        draw(result, published, folder / f"{file_name(result.study.name)}-{kind}.png")
+        draw(result, published, folder / f"{file_name(result.study.name)}-{kind}.svg")
         for kind, draw in (
             ("robustness", _draw_robustness),
             ("seeds", _draw_seeds),
@@ -41,6 +60,7 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
             ("learning", _draw_learning),
         )
     ]
+    drawn.append(_draw_methods(result, folder))
     return [*(each for each in drawn if each is not None), *_copy_warps(result, folder)]
 
 
@@ -60,49 +80,185 @@ def file_name(text: str) -> str:
 
 
 def _draw_robustness(result: StudyResult, published: Published, path: Path) -> StudyFigure | None:
-    """SEED figures 1b to 4b, over seeds."""
-    curves = {
-        cell.name: {
-            point: describe(list(values.values()), collapsed=bool(cell.collapsed_runs()))
-            for point, values in cell.robustness().items()
-        }
-        for cell in result.study.cells
-    }
-    factors = list(dict.fromkeys(factor for curve in curves.values() for factor, _ in curve))
+    """SEED figures 1b to 4b, over seeds, and the differences between the rows of a claim."""
+    cells = [cell for cell in result.study.cells if cell.robustness()]
+    factors = list(dict.fromkeys(factor for cell in cells for factor, _ in cell.robustness()))
     if not factors:
         return None
-    figure = _figure(10, 3.8)
-    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
-    any_published = False
-    for axes, factor in zip(panels, factors, strict=True):
-        for index, cell in enumerate(result.study.cells):
-            curve = {
-                amount: sample
-                for (name, amount), sample in curves[cell.name].items()
-                if name == factor
-            }
-            _plot_band(axes, index, curve)
+    pairs = _robustness_pairs(result, cells)
+    figure = _figure(6.8 if pairs else 4.6, 2.5 * len(factors) + 0.5)
+    panels = figure.subplots(len(factors), 2 if pairs else 1, squeeze=False)
+    any_published = any_ranges = any_seeds = False
+    for row, factor in zip(panels, factors, strict=True):
+        trained = training_ranges(cells[0]).get(factor, 0)
+        for axes in row:
+            if trained > 0:
+                any_ranges = True
+                axes.axvspan(0, trained, color=GREY, alpha=0.13, linewidth=0, zorder=0)
+            axes.set_xlabel(AXIS_LABELS.get(factor, factor), fontsize=9)
+        any_seeds |= _plot_curves(row[0], cells, [_by_amount(cell, factor) for cell in cells])
+        for index, cell in enumerate(cells):
             reference = published.curve(cell.dataset, cell.model, cell.init, cell.padding, factor)
             if reference is not None:
                 any_published = True
-                axes.plot(
+                row[0].plot(
                     list(reference.accuracy),
                     [100 * accuracy for accuracy in reference.accuracy.values()],
                     linestyle=(0, (4, 3)),
                     linewidth=1,
                     color=colour(index),
                 )
-        axes.set_xlabel(AXIS_LABELS.get(factor, factor))
-    panels[0].set_ylabel("test accuracy, %")
-    _legend(figure, result.study.cells, any_published)
+        row[0].set_ylabel("accuracy, %")
+        for first, second in pairs:
+            _plot_difference(row[1], cells.index(first), first, second, factor)
+        if pairs:
+            row[1].axhline(0, color="black", linewidth=0.8)
+            row[1].set_ylabel("difference, points")
+    for column in panels.T:
+        low = min(axes.get_ylim()[0] for axes in column)
+        high = max(axes.get_ylim()[1] for axes in column)
+        for axes in column:
+            axes.set_ylim(low, high)
+    _legend(figure, cells, any_published, any_ranges)
     save(figure, path)
-    dashed = " Dashed, thin: published." if any_published else ""
+    several = len(pairs) > 1
+    differences = ", ".join(f"{first.name} − {second.name}" for first, second in pairs)
+    caption = [
+        f"Accuracy on test {_examples(result)} distorted in one way at a time: mean over seeds "
+        f"with its 95% interval{_where_there_is_one(result)}.",
+        _SEEDS if any_seeds else "",
+        f"Right: the difference{'s' if several else ''} {differences}, seed by seed, with "
+        f"{'their' if several else 'its'} 95% interval."
+        if pairs
+        else "",
+        "Shaded: what the networks were trained on." if any_ranges else "",
+        "Dashed, thin: published." if any_published else "",
+    ]
     return StudyFigure(
         path,
-        f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table",
-        f"Accuracy on test {_examples(result)} distorted in one way at a time: mean over seeds "
-        f"with its 95% interval{_where_there_is_one(result)}.{dashed}",
+        f"Accuracy against the amount of {', '.join(factors)}, a curve for each row of the table"
+        + (f"; beside it {differences}" if pairs else ""),
+        " ".join(filter(None, caption)),
     )
+
+
+def _by_amount(cell: Cell, factor: str) -> dict[int, Curve]:
+    """Seed to accuracy by the amount of one distortion."""
+    return {
+        run.seed: {x: value for (name, x), value in run.robustness.items() if name == factor}
+        for run in cell.complete_runs()
+    }
+
+
+def _robustness_pairs(result: StudyResult, cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
+    """The rows that claims on robustness compare; where there is none, the two that there are."""
+    by_name = {cell.name: cell for cell in cells}
+    claimed = dict.fromkeys(
+        pair
+        for each in result.claims
+        if each.claim.kind == "robustness"
+        for pair in each.claim.pairs
+        if by_name.keys() >= set(pair)
+    )
+    if not claimed and len(cells) == 2:
+        return [(cells[0], cells[1])]
+    return [(by_name[first], by_name[second]) for first, second in claimed]
+
+
+def _plot_difference(axes: Axes, index: int, first: Cell, second: Cell, factor: str) -> None:
+    """What seeds that both have differ by, in points, with the interval where there is one."""
+    ours, theirs = first.robustness(), second.robustness()
+    collapsed = bool(first.collapsed_runs() or second.collapsed_runs())
+    found = {
+        point[1]: paired(ours[point], theirs[point], collapsed)
+        for point in ours
+        if point[0] == factor and point in theirs
+    }
+    known = {x: each for x, each in found.items() if each.difference is not None}
+    samples = {x: Sample(len(e.seeds), e.difference, None, e.interval) for x, e in known.items()}
+    _plot_band(axes, index, samples, f"{first.name} − {second.name}", is_share=False)
+
+
+# --- every claim
+
+
+def draw_claims(results: Sequence[StudyResult], path: Path) -> StudyFigure | None:
+    """A forest plot: each pair of each claim with its difference; None unless there are two."""
+    lines: list[tuple[str, PairResult | None]] = []
+    for result in results:
+        pairs = [pair for claim in result.claims for pair in claim.pairs if _differs(pair)]
+        if pairs:
+            lines += [(result.study.name, None), *((_pair_name(pair), pair) for pair in pairs)]
+    if sum(pair is not None for _, pair in lines) < 2:
+        return None
+    figure = _figure(6.8, 0.9 + 0.36 * len(lines))
+    axes = figure.subplots()
+    for place, (name, pair) in enumerate(lines):
+        weight = "bold" if pair is None else "normal"
+        axes.text(0, place - 0.28, plain(name), fontsize=8, weight=weight, va="center").set(
+            transform=axes.get_yaxis_transform()
+        )
+        if pair is not None:
+            _plot_pair(axes, place + 0.14, name, pair)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_ylim(len(lines) - 0.3, -0.7)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel("difference, points (95% interval)")
+    axes.grid(axis="x", alpha=0.25)
+    collapsed = any(pair is not None and pair.num_collapsed for _, pair in lines)
+    without = " (none where a run collapsed)" if collapsed else ""
+    handles = [
+        Line2D([], [], linestyle="none", marker=mark, color=shade, label=words)
+        for words, (shade, mark) in _VERDICTS.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    save(figure, path)
+    return StudyFigure(
+        path,
+        "The difference that each claim is about, pair by pair, with its 95% interval",
+        "Every pair that a claim is about: the first minus the second, with its 95% interval"
+        f"{without}. Right of 0 is what the claim says. Small points, where a claim is "
+        "about many amounts of distortion: the difference at each.",
+    )
+
+
+_VERDICTS = {
+    "as claimed, beyond chance": (COLOURS[0], "o"),
+    "in part": (COLOURS[2], "D"),
+    "the other way": (COLOURS[1], "X"),
+    "these runs cannot tell": (GREY, "s"),
+}
+
+
+def _differs(pair: PairResult) -> bool:
+    return bool(pair.points) or pair.difference.difference is not None
+
+
+def _pair_name(pair: PairResult) -> str:
+    over = " (over patients)" if pair.over_patients else ""
+    return f"{pair.first} − {pair.second}{', every amount' if pair.points else over}"
+
+
+def _plot_pair(axes: Axes, place: float, name: str, pair: PairResult) -> None:
+    verdicts = dict(
+        zip((REPRODUCED, PARTLY, NOT_REPRODUCED, CANNOT_TELL), _VERDICTS.items(), strict=True)
+    )
+    words, (shade, mark) = verdicts.get(pair.verdict, (pair.verdict, (GREY, "s")))
+    for point in pair.points:
+        if point.difference.difference is not None:
+            (dot,) = axes.plot(
+                100 * point.difference.difference, place, mark, color=shade, markersize=3.5, mew=0
+            )
+            amount = f"{point.factor} {point.amount:g}"
+            say(dot, f"{name}, {amount}: {numerals.difference(point.difference)}")
+    if pair.points or pair.difference.difference is None:
+        return
+    if pair.difference.interval is not None:
+        low, high = (100 * end for end in pair.difference.interval)
+        axes.plot([low, high], [place] * 2, color=shade, linewidth=1.6)
+    (mean,) = axes.plot(100 * pair.difference.difference, place, mark, color=shade, markersize=6)
+    say(mean, f"{name}: {numerals.compared(pair.difference)}; {words}")
 
 
 # --- every seed
@@ -112,7 +268,7 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     rows = [row for row in result.main_rows() if row.values]
     if not rows:
         return None
-    figure = _figure(8, 1.3 + 0.55 * len(rows))
+    figure = _figure(6.8, 1.3 + 0.55 * len(rows))
     axes = figure.subplots()
     for place, row in enumerate(rows):
         _plot_seeds(axes, place, row)
@@ -120,9 +276,8 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel(f"{rows[0].metric.label}, %")
     axes.grid(axis="x", alpha=0.25)
-    figure.legend(
-        handles=list(_seed_handles(rows)), loc="outside lower center", ncols=4, frameon=False
-    )
+    handles = list(_seed_handles(rows))
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     save(figure, path)
     published = "; grey: published mean ± standard deviation" if result.is_published else ""
     return StudyFigure(
@@ -136,7 +291,7 @@ def _draw_seeds(result: StudyResult, _: Published, path: Path) -> StudyFigure | 
 def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
     collapsed = {run.seed for run in row.cell.collapsed_runs()}
     for number, (seed, value) in enumerate(row.values.items()):
-        axes.plot(
+        (point,) = axes.plot(
             100 * value,
             place - 0.1 + 0.2 * (number + 0.5) / len(row.values),
             marker="X" if seed in collapsed else "o",
@@ -146,17 +301,21 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
             linestyle="none",
             zorder=3,
         )
+        fate = ", collapsed" if seed in collapsed else ""
+        say(point, f"{row.cell.name}, seed {seed}: {100 * value:.2f}{fate}")
     low, high = row.sample.interval or (row.sample.mean, row.sample.mean)
     if row.sample.mean is not None and low is not None and high is not None:
         ends = [100 * max(low, 0), 100 * min(high, 1)]
         axes.plot(ends, [place - 0.26] * 2, color="black", linewidth=1.6)
-        axes.plot(100 * row.sample.mean, place - 0.26, marker="D", color="black", markersize=5)
+        (mean,) = axes.plot(100 * row.sample.mean, place - 0.26, "D", color="black", markersize=5)
+        say(mean, f"{row.cell.name}: {numerals.spread(row.sample)} (n = {row.sample.n})")
     reference = row.published_sample
     if reference.mean is not None:
         sd = reference.sd or 0
         ends = [100 * max(reference.mean - sd, 0), 100 * min(reference.mean + sd, 1)]
         axes.plot(ends, [place + 0.26] * 2, color=GREY, linewidth=1.6)
-        axes.plot(100 * reference.mean, place + 0.26, marker="s", color=GREY, markersize=5)
+        (theirs,) = axes.plot(100 * reference.mean, place + 0.26, "s", color=GREY, markersize=5)
+        say(theirs, f"{row.cell.name}, published: {numerals.spread(reference)}")
 
 
 def _seed_handles(rows: Sequence[Row]) -> Iterator[Line2D]:
@@ -235,32 +394,27 @@ def _draw_learning(result: StudyResult, _: Published, path: Path) -> StudyFigure
     measure = {"val_auroc": "AUROC", "val_accuracy": "accuracy"}[name]
     on_images = any(cell.tested is Tested.parts for cell in result.study.cells)
     distorted = " under the training distortion" if on_images else ""
-    figure = _figure(8, 4.2)
+    figure = _figure(6.8, 4.2)
     axes = figure.subplots()
-    for index, cell in enumerate(result.study.cells):
-        epochs: dict[float, list[float]] = {}
-        for run in cell.complete_runs():
-            curve = {row["epoch"]: row[name] for row in run.history if name in row}
-            for epoch, value in curve.items():
-                epochs.setdefault(epoch, []).append(value)
-            if run.collapsed:
-                percent = [100 * value for value in curve.values()]
-                axes.plot(list(curve), percent, color=colour(index), linewidth=0.8, linestyle=":")
-        collapsed = bool(cell.collapsed_runs())
-        band = {epoch: describe(values, collapsed) for epoch, values in sorted(epochs.items())}
-        _plot_band(axes, index, band)
+    curves = [
+        {
+            run.seed: {row["epoch"]: row[name] for row in run.history if name in row}
+            for run in cell.complete_runs()
+        }
+        for cell in result.study.cells
+    ]
+    any_seeds = _plot_curves(axes, result.study.cells, curves)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(f"validation {measure}, %")
     _legend(figure, result.study.cells, any_published=False)
     save(figure, path)
-    any_collapsed = any(run.collapsed for run in result.study.complete_runs())
-    dotted = " Dotted: each collapsed run, which counts in the mean." if any_collapsed else ""
+    seeds = f" {_SEEDS}" if any_seeds else ""
     return StudyFigure(
         path,
         f"Validation {measure} against the epoch, a curve for each row of the table",
         f"Validation {measure}{distorted}, epoch by epoch: mean over seeds with its 95% interval"
-        f"{_where_there_is_one(result)}.{dotted}",
+        f"{_where_there_is_one(result)}.{seeds}",
     )
 
 
@@ -282,42 +436,115 @@ _FIGURES = {
     "warped-series": "One variable of three test {}, the first in which it was measured in a "
     "quarter of the steps or more, before and after the warp",
     "confusion": "Which class was taken for which: test {} by their class and the one predicted",
+    "mistakes": "The worst mistakes: the test {} whose wrong class was thought most probable",
+    **{
+        f"film-strip-{kind}": f"What is read of a few test {{}} as their {kind} grows, and as what"
+        for kind in ("angle", "shift", "scale")
+    },
 }
 
 
 def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
-    """The panels that each cell's run of the lowest complete seed drew; none is picked by looks."""
+    """What each cell's median healthy run drew, and beside it what one that collapsed drew."""
     for cell in result.study.cells:
-        runs = cell.complete_runs()
-        if not runs:
-            continue
-        run = runs[0]
-        known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
-        drawn = sorted((run.path / "figures").glob("warps-*.png"))
-        others = [run.path / "figures" / f"{name}.png" for name in known]
-        for source in [*drawn, *(each for each in others if each.exists())]:
-            prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
-            path = folder / f"{prefix}-{file_name(source.name)}"
-            shutil.copyfile(source, path)
-            metric = result.rows_of(cell)[0].metric
-            value = run.value(metric.key)
-            reached = "" if value is None else f", {metric.label} {value:.2%}"
-            whose = f"{cell.name}, seed {run.seed}{reached}."
-            collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
-            if source.stem in known:
-                what = known[source.stem].format(cell.examples)
-                verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
+        metric = result.rows_of(cell)[0].metric
+        for run, which in _shown_runs(cell, metric.key):
+            known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
+            drawn = sorted((run.path / "figures").glob("warps-*.png"))
+            others = [run.path / "figures" / f"{name}.png" for name in known]
+            for source in [*drawn, *(each for each in others if each.exists())]:
+                prefix = f"{file_name(result.study.name)}-{file_name(cell.name)}"
+                kind = "-collapsed" if run.collapsed else ""
+                path = folder / f"{prefix}{kind}-{file_name(source.name)}"
+                shutil.copyfile(source, path)
+                value = run.value(metric.key)
+                reached = "" if value is None else f", {metric.label} {value:.2%}"
+                whose = f"{cell.name}, seed {run.seed}{which}{reached}."
+                collapsed = f" Collapsed: {run.collapsed_reason}." if run.collapsed else ""
+                if source.stem in known:
+                    what = known[source.stem].format(cell.examples)
+                    verdict = _verdict_on_clusters(run) if source.stem == "clusters" else ""
+                    yield StudyFigure(
+                        path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
+                    )
+                    continue
+                distortion = source.stem.removeprefix("warps-").replace("-", " ")
                 yield StudyFigure(
-                    path, f"{what}, of {cell.name}", f"{whose} {what}.{verdict}{collapsed}"
+                    path,
+                    f"Test {cell.examples} under {distortion} before and after the warp of "
+                    f"{cell.name}",
+                    f"{whose} Test {cell.examples} under {distortion} (above) and what the warp "
+                    f"makes of them (below).{collapsed}",
                 )
+
+
+def _shown_runs(cell: Cell, metric: str) -> Iterator[tuple[Run, str]]:
+    """The median of the healthy runs and the first that collapsed, of those that kept figures.
+
+    None is picked by looks. Each comes with what is to be said of the choice.
+    """
+    kept = [run for run in cell.complete_runs() if any((run.path / "figures").glob("*.png"))]
+    healthy = [run for run in kept if not run.collapsed]
+    num_healthy = len(cell.complete_runs()) - len(cell.collapsed_runs())
+    if healthy:
+        healthy.sort(key=lambda run: (run.value(metric) or 0.0, run.seed))
+        which = ""
+        if len(healthy) < num_healthy:
+            which = f" ({len(healthy)} of {num_healthy} healthy runs kept figures)"
+        elif num_healthy > 1:
+            which = f" (the median of {num_healthy} healthy runs)"
+        yield healthy[(len(healthy) - 1) // 2], which
+    collapsed = next((run for run in kept if run.collapsed), None)
+    if collapsed is not None:
+        missing = f" (none of {num_healthy} healthy runs kept figures)"
+        yield collapsed, missing if num_healthy and not healthy else ""
+
+
+# --- one figure of all methods
+
+
+def _draw_methods(result: StudyResult, folder: Path) -> StudyFigure | None:
+    """The same inputs, and a row of what each method makes of them (SEED figure 8).
+
+    None unless two methods or more were shown the same.
+    """
+    rows: list[tuple[str, NDArray[np.uint8]]] = []
+    inputs: NDArray[np.uint8] | None = None
+    for cell in result.study.cells:
+        metric = result.rows_of(cell)[0].metric
+        for run, _ in _shown_runs(cell, metric.key):
+            strips = _strips(run.path / "figures" / "warps-training-distortion.png")
+            if len(strips) < 2:
                 continue
-            distortion = source.stem.removeprefix("warps-").replace("-", " ")
-            yield StudyFigure(
-                path,
-                f"Test {cell.examples} under {distortion} before and after the warp of {cell.name}",
-                f"{whose} Test {cell.examples} under {distortion} (above) and what the warp makes "
-                f"of them (below).{collapsed}",
-            )
+            inputs = strips[0] if inputs is None else inputs
+            if not np.array_equal(strips[0], inputs):
+                continue
+            value = run.value(metric.key)
+            reached = "" if value is None else f": {value:.2%}"
+            collapsed = ", collapsed" if run.collapsed else ""
+            rows.append((f"{cell.name}, seed {run.seed}{collapsed}{reached}", strips[1]))
+    if inputs is None or len(rows) < 2:
+        return None
+    path = folder / f"{file_name(result.study.name)}-methods.png"
+    draw_rows(path, [("what the networks are shown", inputs), *rows])
+    of = result.main_rows()[0].metric.label
+    return StudyFigure(
+        path,
+        "The same test examples, and a row of what the warp of each method makes of them",
+        "The same test examples under the training distortion, and what the warp of each row of "
+        f"the table makes of them, with the run's {of}: the median of the healthy runs whose "
+        "figures were kept, and the first that collapsed.",
+    )
+
+
+def _strips(path: Path) -> list[NDArray[np.uint8]]:
+    """The rows of images of a panel, inputs and views in turn, cut from its white ground."""
+    if not path.exists():
+        return []
+    pixels = np.asarray(Image.open(path).convert("L"))
+    is_strip = (pixels < 128).mean(axis=1) > 0.3
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], is_strip, [False]]).astype(int)))
+    return [pixels[top:end] for top, end in edges.reshape(-1, 2)]
 
 
 def _verdict_on_clusters(run: Run) -> str:
@@ -332,36 +559,82 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _plot_band(axes: Axes, index: int, curve: dict[float, Sample]) -> None:
-    """Means in % with their intervals, which are cut at 0 and 100 to be shown."""
-    points = [(x, sample.mean, sample.interval) for x, sample in curve.items()]
-    known = [
-        (x, mean, interval or (mean, mean)) for x, mean, interval in points if mean is not None
+def _plot_curves(axes: Axes, cells: Sequence[Cell], curves: Sequence[dict[int, Curve]]) -> bool:
+    """Each cell's mean, with its band or its seeds; returns whether there are seeds."""
+    bands = []
+    for cell, seeds in zip(cells, curves, strict=True):
+        points: dict[float, list[float]] = {}
+        for curve in seeds.values():
+            for x, value in curve.items():
+                points.setdefault(x, []).append(value)
+        collapsed = bool(cell.collapsed_runs())
+        bands.append({x: describe(values, collapsed) for x, values in sorted(points.items())})
+    over_each_other = [
+        any(other is not band and _lie_over_each_other(band, other) for other in bands)
+        for band in bands
     ]
+    by_seed = [
+        over or bool(cell.collapsed_runs())
+        for cell, over in zip(cells, over_each_other, strict=True)
+    ]
+    for index, cell in enumerate(cells):
+        _plot_band(axes, index, bands[index], cell.name, with_band=not by_seed[index])
+        collapsed_seeds = {run.seed for run in cell.collapsed_runs()}
+        for seed, curve in curves[index].items() if by_seed[index] else ():
+            axes.plot(
+                list(curve),
+                [100 * value for value in curve.values()],
+                color=colour(index),
+                linewidth=0.7,
+                linestyle=":" if seed in collapsed_seeds else "-",
+                alpha=0.7,
+            )
+    return any(by_seed)
+
+
+def _lie_over_each_other(one: dict[float, Sample], other: dict[float, Sample]) -> bool:
+    """Whether the intervals meet at half of the shared points or more."""
+    both = [(one[x].interval, other[x].interval) for x in one.keys() & other.keys()]
+    known = [(a, b) for a, b in both if a is not None and b is not None]
+    meet = sum(a.low <= b.high and b.low <= a.high for a, b in known)
+    return bool(known) and 2 * meet >= len(known)
+
+
+def _plot_band(
+    axes: Axes,
+    index: int,
+    curve: dict[float, Sample],
+    name: str,
+    with_band: bool = True,
+    is_share: bool = True,
+) -> None:
+    """Means in % with their intervals, which are cut at 0 and 100 of a share to be shown."""
+    known = {
+        x: (100 * sample.mean, [100 * end for end in sample.interval or (sample.mean,) * 2])
+        for x, sample in curve.items()
+        if sample.mean is not None
+    }
     if not known:
         return
-    xs = [x for x, *_ in known]
-    axes.plot(
-        xs,
-        [100 * mean for _, mean, _ in known],
-        color=colour(index),
-        marker=marker(index),
-        markersize=4,
-        linewidth=1.6,
-    )
-    axes.fill_between(
-        xs,
-        [100 * max(low, 0) for *_, (low, _) in known],
-        [100 * min(high, 1) for *_, (_, high) in known],
-        color=colour(index),
-        alpha=0.15,
-        linewidth=0,
-    )
+    xs, means = list(known), [mean for mean, _ in known.values()]
+    style: dict[str, Any] = {"color": colour(index), "marker": marker(index)}
+    axes.plot(xs, means, markersize=4, linewidth=1.6, **style)
+    if with_band:
+        lows, highs = np.array([ends for _, ends in known.values()]).T
+        if is_share:
+            lows, highs = np.maximum(lows, 0), np.minimum(highs, 100)
+        axes.fill_between(xs, lows, highs, color=colour(index), alpha=0.2, linewidth=0)
+    for x, (mean, (low, high)) in known.items():
+        (point,) = axes.plot(x, mean, marker="s", markersize=11, markeredgewidth=0, alpha=0)
+        said = f"{mean:.2f}" + (f" ({low:.2f} to {high:.2f})" if low < high else "")
+        say(point, f"{name}, {x:g}: {said.replace('-', '−')}")
     axes.grid(alpha=0.25)
 
 
-def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
-    handles = [
+def _legend(
+    figure: Figure, cells: Sequence[Cell], any_published: bool, any_ranges: bool = False
+) -> None:
+    handles: list[Line2D | Patch] = [
         Line2D(
             [],
             [],
@@ -374,6 +647,10 @@ def _legend(figure: Figure, cells: Sequence[Cell], any_published: bool) -> None:
     ]
     if any_published:
         handles.append(Line2D([], [], color=GREY, linewidth=1, linestyle="--", label="published"))
+    if any_ranges:
+        handles.append(Patch(color=GREY, alpha=0.2, linewidth=0, label="trained on"))
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(4, len(handles), int(figure.get_figwidth() * 13 / (longest + 5))))
     figure.legend(
-        handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False
+        handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9
     )

@@ -1,9 +1,14 @@
 """How all figures look."""
 
 import io
+import re
 import warnings
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
+import matplotlib
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -13,6 +18,10 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = "osD^vPX*"
 GREY = "#767676"
 _DPI = 110
+_HOVER, _HOVER_ALONE = "hover: ", "hover alone: "
+_SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
+_LONG_NUMBER, _FONTS = re.compile(r"-?\d+\.\d{3,}"), re.compile("'DejaVu Sans'.*?sans-serif")
+_NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def colour(index: int) -> str:
@@ -26,19 +35,73 @@ def marker(index: int) -> str:
 
 
 def plain(text: str) -> str:
-    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs."""
-    return text.replace("$", r"\$")
+    """``text`` without a meaning to matplotlib, which reads mathematics between dollar signs.
+
+    Characters that do not show, which no font has, are replaced.
+    """
+    shown = "".join(c if c.isprintable() or c == "\n" else "\ufffd" for c in text)
+    return shown.replace("$", r"\$")
+
+
+def say(artist: Artist, text: str) -> None:
+    """Show ``text`` to who points at a marker in an SVG, or near it."""
+    hidden = artist.get_alpha() == 0
+    artist.set_gid(f"{_HOVER_ALONE if hidden else _HOVER}{text}")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the PNG ``path``; folders are made."""
+    """Write the PNG or SVG ``path``; folders are made."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn = io.BytesIO()
-    with warnings.catch_warnings():
+    is_svg = path.suffix == ".svg"
+    kept: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}} if is_svg else {}
+    with (
+        warnings.catch_warnings(),
+        matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stnlab"}),
+    ):
         # A class may be named in a script that matplotlib's font lacks; tables have it in full.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(drawn, dpi=_DPI)
+        figure.savefig(drawn, format=path.suffix[1:], dpi=_DPI, **kept)
+    if is_svg:
+        path.write_bytes(_lean(drawn.getvalue().decode("utf-8", "replace"), path.stem))
+        return
     # A third of the bytes, and no difference to see: figures have few colours.
     Image.open(drawn).convert("RGB").quantize(256).save(path, "PNG", optimize=True)
+
+
+def _lean(svg: str, name: str) -> bytes:
+    """An SVG that can stand in a page beside others: what it says on hover, no needless bytes."""
+    root = ElementTree.fromstring(_NO_XML.sub("\ufffd", svg))
+    dropped = {f"{{{_SVG}}}{tag}" for tag in ("style", "metadata")}
+    used = set(re.findall(r"(?:url\(|xlink:href=\")#([^)\"]+)", svg))
+    for node in root.iter():
+        node.tail = None
+        node.text = node.text and (node.text.strip() or None)
+        for child in list(node):
+            if child.tag in dropped:
+                node.remove(child)
+        identity = node.attrib.pop("id", "")
+        is_alone = identity.startswith(_HOVER_ALONE)
+        if is_alone or identity.startswith(_HOVER):
+            marker = node.find(f".//{{{_SVG}}}use")
+            assert marker is not None
+            place = {"cx": marker.get("x", ""), "cy": marker.get("y", ""), "r": "6"}
+            if is_alone:
+                node.clear()
+            around = ElementTree.SubElement(node, f"{{{_SVG}}}circle", place, opacity="0")
+            said = identity.removeprefix(_HOVER_ALONE).removeprefix(_HOVER)
+            ElementTree.SubElement(around, f"{{{_SVG}}}title").text = said
+        elif identity in used:
+            node.set("id", f"{name}-{identity}")
+        for key, value in node.items():
+            lean = _LONG_NUMBER.sub(lambda found: f"{float(found[0]):.2f}", value)
+            lean = _FONTS.sub("Verdana, sans-serif", lean).replace("url(#", f"url(#{name}-")
+            own = key.endswith("href") and lean.startswith("#")
+            node.set(key, f"#{name}-{lean[1:]}" if own else lean)
+    root.set("style", "stroke-linejoin: round")
+    ElementTree.register_namespace("", _SVG)
+    ElementTree.register_namespace("xlink", _XLINK)
+    written: bytes = ElementTree.tostring(root, encoding="utf-8")
+    return written

@@ -8,7 +8,6 @@ from scipy import stats
 
 from stnlab.data.batches import BatchSource
 from stnlab.data.series_batches import Part, SeriesBatches
-from stnlab.datasets.physionet2012 import Physionet2012
 from stnlab.evaluation import challenge2012, clinical, clusters, scores
 from stnlab.layers.network import Network
 from stnlab.report import clinical_figures
@@ -63,7 +62,7 @@ class ClinicalExperiment(SeriesExperiment):
     def _challenge_scores(
         self, y: NDArray[np.int64], p: NDArray[np.float64], held_out: Predictions
     ) -> dict[str, Any]:
-        if not isinstance(self.dataset, Physionet2012):
+        if not getattr(self.dataset, "has_challenge_scores", False):
             return {}
         threshold = challenge2012.event1_threshold(*_outcomes(held_out))
         return {"challenge2012": challenge2012.scores(y, p, threshold)}

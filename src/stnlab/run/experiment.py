@@ -14,7 +14,6 @@ from stnlab.evaluation import confusion
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
-from stnlab.layers.transformer import Transformer
 from stnlab.report import figures
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
@@ -62,7 +61,7 @@ class Experiment(ABC):
         """The validation batches."""
 
     @abstractmethod
-    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
+    def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
         """Show TensorBoard examples before and after the warp."""
 
     @abstractmethod
@@ -90,21 +89,21 @@ class Experiment(ABC):
         """Figures and tables of the run: of the last epoch's network, and the best's."""
 
     def write_classes(self, found: Predictions, names: Sequence[str]) -> None:
-        """Which class each test example was taken for, where classes have names of their own."""
-        if not self.spec.classes:
-            return
+        """Which class each test example was taken for; as tables where classes have names."""
         labels, shares = confusion.most_probable(found.logits)
         counts = confusion.counts(labels, found.targets, self.spec.num_classes)
-        write_atomically(
-            self.folder.predictions,
-            confusion.predictions_as_csv(names, labels, shares, found.targets, self.spec.classes),
-        )
-        write_atomically(self.folder.confusion, confusion.as_csv(counts, self.spec.classes))
+        classes = [self.spec.class_name(number) for number in range(self.spec.num_classes)]
+        if self.spec.classes:
+            write_atomically(
+                self.folder.predictions,
+                confusion.predictions_as_csv(names, labels, shares, found.targets, classes),
+            )
+            write_atomically(self.folder.confusion, confusion.as_csv(counts, classes))
         figures.draw_confusion(
             self.folder.figures / "confusion.png",
             f"{self.title()}\ntest {self.spec.examples} by their class and the one predicted",
             counts.numpy(),
-            self.spec.classes,
+            classes,
         )
 
     def limited_val_batches(self) -> BatchSource:

@@ -11,16 +11,16 @@ from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixe
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import ImageSpec
 from stnlab.distortions import Similarity, distort
-from stnlab.evaluation import collapse, robustness, scores
+from stnlab.evaluation import collapse, confusion, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.geometry.affine import similarity_theta
 from stnlab.layers.network import Network
-from stnlab.layers.transformer import SpatialTransformer, Transformer
+from stnlab.layers.transformer import SpatialTransformer
 from stnlab.parts import DistortionPart, ImageDataset
 from stnlab.report import figures
 from stnlab.report.film_strip import Frame, as_picture, draw_film_strip, outline_of
-from stnlab.report.panels import warp_panel
+from stnlab.report.panels import labelled_panel
 from stnlab.run.experiment import Experiment, Predict
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
@@ -29,6 +29,7 @@ _NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
 _NUM_FIGURE_EXAMPLES = 32
 _PANEL_HEIGHT = 84  # pixels that a small image is enlarged to, at most
 _NUM_STRIPS = 4
+_NUM_MISTAKES = 24
 # What grows along a strip: how its amounts are written, and which they are.
 _STRIPS: dict[str, tuple[str, list[float]]] = {
     "angle": (".0f}°", [20.0 * step for step in range(-6, 7)]),  # degrees
@@ -47,12 +48,11 @@ class ImageExperiment(Experiment):
         self.spec: ImageSpec = config.dataset.spec()
         self.distortion = config.distortion
         self.parts = config.dataset.load()
+        shown = self.parts.val if self.has_validation else self.parts.train
         self._panel_inputs = self._distorted(
-            self.parts.val if self.has_validation else self.parts.train,
-            _NUM_PANEL_EXAMPLES,
-            self.distortion,
-            Stream.val_distortion,
+            shown, _NUM_PANEL_EXAMPLES, self.distortion, Stream.val_distortion
         )
+        self._panel_targets = shown.targets[:_NUM_PANEL_EXAMPLES].tolist()
 
     @property
     def has_validation(self) -> bool:
@@ -176,9 +176,38 @@ class ImageExperiment(Experiment):
     ) -> None:
         self._draw_warps(network)
         self.write_classes(last[0], self.parts.test_names)
+        self._draw_mistakes(last[0])
         if self.spec.num_objects == 1:
             self._draw_film_strips(network)
             self._measure_robustness(predict)
+
+    def _draw_mistakes(self, clean: Predictions) -> None:
+        """The undistorted test examples whose wrong class is thought most probable."""
+        labels, shares = confusion.most_probable(clean.logits)
+        targets = clean.targets.cpu()
+        wrong = (labels != targets).nonzero().flatten()
+        worst = wrong[shares[wrong].argsort(descending=True, stable=True)][:_NUM_MISTAKES]
+        if len(worst) == 0:
+            return
+        test = self.parts.test.to(torch.device("cpu"))
+        chosen = Examples(test.images, test.members[worst], test.targets[worst])
+        inputs = self._distorted(chosen, len(worst), Similarity(), Stream.test_distortion)
+        name = self.spec.class_name
+        figures.draw_mistakes(
+            self.folder.figures / "mistakes.png",
+            f"{self.title()}: {len(worst)} of {len(wrong)} mistakes in {len(targets)} test "
+            f"{self.spec.examples},\nthose thought most probable: the class, what it is taken for",
+            [as_picture(beside) for beside in self._side_by_side(self._shown(inputs))],
+            [
+                f"{name(int(targets[place]))} → {name(int(labels[place]))}, {shares[place]:.0%}"
+                for place in worst
+            ],
+        )
+
+    def _side_by_side(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) of channels that are no colours: (N, 1, H, C · W)."""
+        colours = images.shape[1] == 3 and not self.spec.objects_have_channels
+        return images if colours else torch.cat(images.unbind(dim=1), dim=2).unsqueeze(1)
 
     def _measure_robustness(self, predict: Predict) -> None:
         settings = robustness.settings()
@@ -283,14 +312,26 @@ class ImageExperiment(Experiment):
         """Normalised inputs or views (..., C, h, w) as pixels in [0, 1]."""
         return to_pixels(inputs, self.parts.mean, self.parts.std)
 
-    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
-        like = next(transformer.parameters())  # its device, and its precision
-        views = transformer(self._panel_inputs.to(like)).views.float().cpu()
-        panel = warp_panel(
-            self._shown(self._panel_inputs), self._shown(views), _PANEL_EXAMPLES_A_ROW
-        )
+    def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
+        like = next(network.parameters())  # its device, and its precision
+        training = network.training
+        network.eval()
+        inputs = self._panel_inputs.to(like)
+        assert network.transformer is not None
+        views = network.transformer(inputs).views.float().cpu()
+        labels = network.predict(inputs)[0].argmax(dim=1).tolist()
+        network.train(training)
         times = max(1, _PANEL_HEIGHT // self.spec.size[0])
-        enlarged = panel.repeat_interleave(times, dim=0).repeat_interleave(times, dim=1)
-        formats = "HW" if enlarged.dim() == 2 else "HWC"
+        panel = labelled_panel(
+            self._shown(self._panel_inputs),
+            self._shown(views),
+            _PANEL_EXAMPLES_A_ROW,
+            [
+                self.spec.class_name(target)
+                + ("" if label == target else f", read as {self.spec.class_name(label)}")
+                for label, target in zip(labels, self._panel_targets, strict=True)
+            ],
+            times,
+        )
         name = f"{self.spec.examples}/before above, after below"
-        writer.add_image(name, enlarged, step, dataformats=formats)
+        writer.add_image(name, panel, step, dataformats="HW" if panel.ndim == 2 else "HWC")

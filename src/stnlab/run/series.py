@@ -148,7 +148,8 @@ class SeriesExperiment(Experiment):
             **self._before_and_after(transformer, part, self._shown_examples(part)),
         )
 
-    def add_panel(self, transformer: Transformer, writer: SummaryWriter, step: int) -> None:
+    def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
+        assert network.transformer is not None
         part, of = (
             (self.parts.val, "validation")
             if self.has_validation
@@ -156,7 +157,7 @@ class SeriesExperiment(Experiment):
         )
         figure = clinical_figures.warped_series(
             f"{self.shown_variable} of three {of} {self._whose}",
-            **self._before_and_after(transformer, part, self._shown),
+            **self._before_and_after(network.transformer, part, self._shown),
         )
         writer.add_figure("series/before and after the warp", figure, step)
 

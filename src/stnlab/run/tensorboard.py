@@ -14,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter, summary
 from stnlab.config.identity import dataset_label, identity, to_plain, transformer_start
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
+from stnlab.layers.network import Network
 from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification
@@ -21,8 +22,8 @@ from stnlab.warps.affine import DETERMINANT
 
 # What a histogram is drawn of; of these the mean is drawn, too.
 _MEANS = (SHARE_OUTSIDE, DETERMINANT)
-# Given the transformer and the writer, add what examples look like before and after the warp.
-AddPanel = Callable[[Transformer, SummaryWriter, int], None]
+# Given the network and the writer, add what examples look like before and after the warp.
+AddPanel = Callable[[Network, SummaryWriter, int], None]
 
 
 class TensorBoardReport(Checkpoint):
@@ -81,7 +82,7 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            self.add_panel(transformer, self.writer, step)
+            self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None

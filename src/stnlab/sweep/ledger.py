@@ -59,6 +59,8 @@ def look(run: PlannedRun) -> Standing:
     """Where a planned run stands now."""
     folder = run.folder
     is_running = folder.is_locked()
+    if not (is_running or folder.path.exists()):  # quickly: a sweep looks again and again
+        return Standing(run, Status.missing, [], None)
     try:
         state, differences = folder.look(to_plain(run.config), lambda: _checksums(run))
         metrics = folder.read_metrics() if state is State.complete else None

@@ -1,8 +1,10 @@
 """From a study or a grid to runs, each with its config and its folder."""
 
 import dataclasses
+import hashlib
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,9 +15,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from stnlab import config as configs
-from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose, compose_study
+from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose_study
 from stnlab.config.commandline import is_hydras
-from stnlab.config.composition import explain, unknown_key
+from stnlab.config.composer import Composer
+from stnlab.config.composition import explain, in_hydra, unknown_key
 from stnlab.config.identity import circumstances, flatten, named, transformer_start
 from stnlab.config.text import quoted
 from stnlab.config.trust import require_countable
@@ -69,18 +72,19 @@ class StudyPlan(NamedTuple):
         """What the folder should hold, for whoever reads it later, as plain containers."""
         cells: dict[str, dict[str, Any]] = {}
         for run in self.runs:
-            init, padding = transformer_start(run.config)
-            row = {
-                "cell": run.cell,
-                "dataset": configs.dataset_label(configs.to_plain(run.config)),
-                "model": run.config.model.name,
-                "init": init,
-                "padding": padding,
-                **_tested(run.config.dataset.spec()),
-                "seeds": [],
-                **({"settings": _plainly(run.settings)} if run.settings else {}),
-            }
-            cells.setdefault(run.cell, row)["seeds"].append(run.config.seed)
+            if run.cell not in cells:
+                init, padding = transformer_start(run.config)
+                cells[run.cell] = {
+                    "cell": run.cell,
+                    "dataset": configs.dataset_label(configs.to_plain(run.config)),
+                    "model": run.config.model.name,
+                    "init": init,
+                    "padding": padding,
+                    **_tested(run.config.dataset.spec()),
+                    "seeds": [],
+                    **({"settings": _plainly(run.settings)} if run.settings else {}),
+                }
+            cells[run.cell]["seeds"].append(run.config.seed)
         study = self.study
         return {
             "study": self.name,
@@ -219,8 +223,14 @@ def _parts(study: StudyConfig) -> list[StudyConfig]:
     return list(found.values())
 
 
+Tell = Callable[[str], None]  # shows how far a long look has come
+
+
 def plan(
-    sweep: SweepConfig, overrides: Sequence[str], chosen: Sequence[ChosenStudy] | None = None
+    sweep: SweepConfig,
+    overrides: Sequence[str],
+    chosen: Sequence[ChosenStudy] | None = None,
+    tell: Tell = lambda _: None,
 ) -> list[StudyPlan]:
     """The runs that a command line asks for.
 
@@ -228,6 +238,7 @@ def plan(
         sweep: the sweep's own keys.
         overrides: the command line's, in Hydra's grammar; those of the sweep's keys are left out.
         chosen: what :func:`studies` gives for them, where that is known.
+        tell: is told of every cell that is composed.
 
     Raises:
         UserError: for an override that cannot be, or a combination that makes no sense.
@@ -237,19 +248,22 @@ def plan(
         if any(_key(each) == key for each in given):
             raise UserError(f"{key} is a single run's key; a sweep takes {instead}.")
     chosen = studies(sweep, overrides) if chosen is None else chosen
-    if not chosen:
-        return _plans(sweep.name, None, [given], sweep.seeds)
-    parts = {part.name: part for each in chosen for part in each.parts}
-    plans = []
-    for part in parts.values():
-        grids = [shlex.split(grid) for grid in part.grids]
-        for grid in grids:
-            _refuse_contradiction(part, grid, given)
-        name = sweep.name or part.name
-        if sweep.name and len(parts) > 1:
-            name = f"{sweep.name}-{part.name}"
-        plans += _plans(name, part, [[*grid, *given] for grid in grids], sweep.seeds)
-    return plans
+    with in_hydra():
+        composer = Composer()
+        if not chosen:
+            return _plans(sweep.name, None, _cells(composer, [given], tell), sweep.seeds)
+        parts = {part.name: part for each in chosen for part in each.parts}
+        plans = []
+        for part in parts.values():
+            grids = [shlex.split(grid) for grid in part.grids]
+            for grid in grids:
+                _refuse_contradiction(part, grid, given)
+            name = sweep.name or part.name
+            if sweep.name and len(parts) > 1:
+                name = f"{sweep.name}-{part.name}"
+            cells = _cells(composer, [[*grid, *given] for grid in grids], tell)
+            plans += _plans(name, part, cells, sweep.seeds)
+        return plans
 
 
 def _refuse_contradiction(study: StudyConfig, grid: list[str], given: list[str]) -> None:
@@ -260,31 +274,41 @@ def _refuse_contradiction(study: StudyConfig, grid: list[str], given: list[str])
         )
 
 
-def _plans(
-    name: str | None, study: StudyConfig | None, grids: list[list[str]], seeds: list[int]
-) -> list[StudyPlan]:
-    """Group the cells of some grids by folder; equal ones count once."""
-    named: dict[str, dict[tuple[Any, ...], tuple[ExperimentConfig, list[str]]]] = {}
-    for grid in grids:
-        combinations = _combinations(grid)
-        for overrides in combinations:
+_Cell = tuple[ExperimentConfig, list[str]]  # with its overrides
+
+
+def _cells(composer: Composer, grids: list[list[str]], tell: Tell) -> Iterator[_Cell]:
+    """Every combination of some grids, composed."""
+    combinations = [_combinations(grid) for grid in grids]
+    total = sum(map(len, combinations))
+    done = 0
+    for each in combinations:
+        for overrides in each:
+            done += 1
+            tell(f"planning … {done} of {total} cells")
             try:
-                config = compose(overrides)
+                yield composer.compose(overrides), overrides
             except UserError as error:
-                if len(combinations) == 1:
+                if len(each) == 1:
                     raise
                 raise UserError(f"{error} It is about the run {' '.join(overrides)}.") from error
-            cells = named.setdefault(name or config.dataset.name, {})
-            cells.setdefault(_identity_but_seed(config), (config, overrides))
+
+
+def _plans(
+    name: str | None, study: StudyConfig | None, cells: Iterator[_Cell], seeds: list[int]
+) -> list[StudyPlan]:
+    """Group cells by folder; equal ones count once."""
+    named: dict[str, dict[bytes, _Cell]] = {}
+    for config, overrides in cells:
+        own = named.setdefault(name or config.dataset.name, {})
+        own.setdefault(_identity_but_seed(config), (config, overrides))
     return [
-        StudyPlan(each, study, _runs(each, list(cells.values()), seeds))
-        for each, cells in named.items()
+        StudyPlan(each, study, _runs(each, list(own.values()), seeds))
+        for each, own in named.items()
     ]
 
 
-def _runs(
-    name: str, cells: list[tuple[ExperimentConfig, list[str]]], seeds: list[int]
-) -> list[PlannedRun]:
+def _runs(name: str, cells: list[_Cell], seeds: list[int]) -> list[PlannedRun]:
     settings = _settings([config for config, _ in cells])
     runs = []
     for (config, overrides), own in zip(cells, settings, strict=True):
@@ -311,32 +335,69 @@ def _settings(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
     The name of a config group's option stands for the keys that it brings.
     """
     names = [configs.cell(config) for config in cells]
-    flats = [flatten(configs.to_plain(config)) for config in cells]
+    flats = _flats(cells)
+    by_name = _Values()
+    for name, flat in zip(names, flats, strict=True):
+        by_name.add((name,), flat)
+    differing = [by_name.differing((name,), flat) for name, flat in zip(names, flats, strict=True)]
+    options = [tuple(filter(_is_option, keys)) for keys in differing]
+    by_options = _Values()
+    for keys in set(options) - {()}:
+        for name, flat in zip(names, flats, strict=True):
+            by_options.add(_chosen(name, keys, flat), flat)
+    for index, (keys, flat) in enumerate(zip(options, flats, strict=True)):
+        if keys:
+            rest = by_options.differing(_chosen(names[index], keys, flat), flat)
+            differing[index] = [*keys, *rest]
+    return [
+        {
+            key.removesuffix(".name").removeprefix("parts."): flat[key]
+            for key in keys
+            if key != "init_from_sha256"
+            and not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in flat)
+        }
+        for keys, flat in zip(differing, flats, strict=True)
+    ]
+
+
+def _flats(cells: list[ExperimentConfig]) -> list[dict[str, Any]]:
+    """The cells' configs, flat, without what is the same in all: ten thousand fit in memory."""
+    values = _Values()
+    for config in cells:
+        values.add((), flatten(configs.to_plain(config)))
     found = []
-    for own, name in zip(flats, names, strict=True):
-        alike = [flat for flat, each in zip(flats, names, strict=True) if each == name]
-        differing = _differing(own, alike)
-        options = [key for key in differing if key.endswith(".name") or key.startswith("parts.")]
-        if options:
-            same = [flat for flat in alike if all(flat.get(key) == own[key] for key in options)]
-            differing = [*options, *_differing(own, same)]
-        found.append(
-            {
-                key.removesuffix(".name").removeprefix("parts."): own[key]
-                for key in differing
-                if key != "init_from_sha256"
-                and not (key.startswith("parts.") and f"{key.removeprefix('parts.')}.name" in own)
-            }
-        )
+    for config in cells:
+        flat = flatten(configs.to_plain(config))
+        keys = set(values.differing((), flat))
+        found.append({key: flat[key] for key in flat if key in keys or _is_option(key)})
     return found
 
 
-def _differing(own: dict[str, Any], alike: list[dict[str, Any]]) -> list[str]:
-    return [
-        key
-        for key, value in own.items()
-        if any(key not in each or str(each[key]) != str(value) for each in alike)
-    ]
+def _is_option(key: str) -> bool:
+    """Whether a key of a flat config tells a config group's option."""
+    return key.endswith(".name") or key.startswith("parts.")
+
+
+def _chosen(name: str, options: tuple[str, ...], flat: dict[str, Any]) -> tuple[str, ...]:
+    return (name, *options, *(str(flat.get(key)) for key in options))
+
+
+class _Values:
+    """How often each key has each value in groups of flat configs."""
+
+    def __init__(self) -> None:
+        self._sizes: Counter[tuple[str, ...]] = Counter()
+        self._counts: dict[tuple[str, ...], Counter[tuple[str, str]]] = {}
+
+    def add(self, group: tuple[str, ...], flat: dict[str, Any]) -> None:
+        self._sizes[group] += 1
+        counts = self._counts.setdefault(group, Counter())
+        counts.update((key, str(value)) for key, value in flat.items())
+
+    def differing(self, group: tuple[str, ...], flat: dict[str, Any]) -> list[str]:
+        """The keys of ``flat`` that not all of its group have with the same value."""
+        size, counts = self._sizes[group], self._counts[group]
+        return [key for key, value in flat.items() if counts[key, str(value)] < size]
 
 
 def _combinations(overrides: list[str]) -> list[list[str]]:
@@ -377,10 +438,12 @@ def _groups() -> Any:
     return ready.config_loader() if ready.is_initialized() else None
 
 
-def _identity_but_seed(config: ExperimentConfig) -> tuple[tuple[str, str | None], ...]:
+def _identity_but_seed(config: ExperimentConfig) -> bytes:
+    """A digest of what makes two cells the same."""
     plain = configs.identity(configs.to_plain(config))
-    own = ((key, str(value)) for key, value in plain.items() if key != "seed")
-    return ("dataset.root", config.dataset.root), *own  # other data, where they lie elsewhere
+    own = [(key, str(value)) for key, value in plain.items() if key != "seed"]
+    # Other data, where they lie elsewhere.
+    return hashlib.sha256(repr([config.dataset.root, *own]).encode()).digest()
 
 
 def _key(override: str) -> str:

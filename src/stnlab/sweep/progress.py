@@ -3,7 +3,10 @@
 All of it is read from the folders, so it is the same for runs on this machine and on a cluster.
 """
 
+import contextlib
 import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from types import TracebackType
 
@@ -26,6 +29,7 @@ from stnlab.sweep.ledger import (
 )
 
 _TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
+_PATIENCE_SECONDS = 1.0  # without a word
 _ENDED = (Status.done, Status.failed)
 
 
@@ -189,6 +193,22 @@ def _result(standing: Standing) -> str:
     if standing.message:
         return f": {standing.message.splitlines()[-1]}"
     return ""
+
+
+@contextlib.contextmanager
+def told(console: Console) -> Iterator[Callable[[str], None]]:
+    """Where what comes before a sweep can say how far it is: in a terminal, and after a second."""
+    began, status = time.monotonic(), console.status("")
+
+    def tell(words: str) -> None:
+        if console.is_terminal and time.monotonic() - began > _PATIENCE_SECONDS:
+            status.update(words)
+            status.start()
+
+    try:
+        yield tell
+    finally:
+        status.stop()
 
 
 def say_left(left: Left) -> str:

@@ -19,8 +19,8 @@ from stnlab.folder import ReadOnlyError
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
 from stnlab.sweep.outcome import print_table
-from stnlab.sweep.plan import PlannedRun, StudyPlan, plan, studies
-from stnlab.sweep.progress import SweepProgress, say_left
+from stnlab.sweep.plan import PlannedRun, StudyPlan, Tell, plan, studies
+from stnlab.sweep.progress import SweepProgress, say_left, told
 
 # A worker that dies without a word (killed, out of memory) takes its run's attempt with it.
 _MAX_ATTEMPTS = 3
@@ -53,9 +53,10 @@ class Sweep:
         if not self.console.is_terminal:
             self.console.width = _PIPE_WIDTH
         self.studies = studies(config, overrides)
-        self.plans = plan(config, overrides, self.studies)
-        forget_data()
-        self.standings = [look(run) for each in self.plans for run in each.runs]
+        with told(self.console) as tell:
+            self.plans = plan(config, overrides, self.studies, tell)
+            forget_data()
+            self.standings = _look_at(self.plans, tell)
 
     def to_the_end(self) -> None:
         """Run what is not complete, and report; with ``dry_run`` only say what is to be done.
@@ -156,6 +157,15 @@ class Sweep:
             if out in [each.path for each in self.plans]:
                 print_table(self.console, out)
             self.console.print(f"report: {out / 'report.html'}", soft_wrap=True, markup=False)
+
+
+def _look_at(plans: Sequence[StudyPlan], tell: Tell) -> list[Standing]:
+    runs = [run for each in plans for run in each.runs]
+    found: list[Standing] = []
+    for run in runs:
+        tell(f"looking for results … {len(found)} of {len(runs)} runs")
+        found.append(look(run))
+    return found
 
 
 def _has_begun(run: PlannedRun) -> bool:

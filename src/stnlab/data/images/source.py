@@ -1,10 +1,5 @@
-"""Where a user's images come from: recognised by what lies in ``dataset.root``.
+"""What a user's images are, whatever layout they lie in."""
 
-The layouts are looked for in a folder, and exactly one must be there.
-"""
-
-import functools
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -13,7 +8,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stnlab.data.labels import Labels
-from stnlab.errors import UserError
 
 Pixels = NDArray[np.uint8]
 Size = tuple[int, int]
@@ -49,66 +43,6 @@ class ImageSource(ABC):
         Raises:
             UserError: an image is broken, or differs from the others.
         """
-
-
-def open_source(root: str, layouts: str) -> ImageSource:
-    """What lies in ``root``; asked again, it is not looked for again until it has changed.
-
-    ``layouts`` says what is known, for a message.
-
-    Raises:
-        UserError: nothing that is known, more than one thing, or something wrong with it.
-    """
-    try:
-        return _open(root, layouts, _stamp(Path(root)))
-    except OSError as error:
-        raise UserError(
-            f"dataset.root: {error.filename or root} cannot be read ({error.strerror or error})."
-        ) from error
-
-
-def _stamp(root: Path) -> tuple[tuple[str, int, int], ...]:
-    """What tells whether something was added, removed or written anew, two folders deep."""
-    found, folders = [root], [root]
-    for depth in range(2):
-        if not root.is_dir():
-            break
-        entries = [each for folder in folders for each in _scanned(folder)]
-        folders = [Path(each) for each in entries if each.is_dir()]
-        found += map(Path, entries) if depth == 0 else folders
-    return tuple(sorted((str(f), f.stat().st_mtime_ns, f.stat().st_size) for f in found))
-
-
-def _scanned(folder: Path) -> "list[os.DirEntry[str]]":
-    with os.scandir(folder) as entries:
-        return list(entries)
-
-
-@functools.lru_cache(maxsize=4)
-def _open(root: str, layouts: str, _: tuple[tuple[str, int, int], ...]) -> ImageSource:
-    from stnlab.data.images import folders, idx, npz
-
-    path = Path(root)
-    if path.is_file():
-        if path.suffix != ".npz":
-            raise UserError(f"dataset.root: {path} is a file; allowed: an .npz, or a folder.")
-        return npz.Archives({"all": path})
-    candidates = [
-        ("folders of images", folders.find(path)),
-        ("IDX files", idx.find(path)),
-        ("NumPy archives", npz.find(path)),
-    ]
-    found = [(what, make) for what, make in candidates if make is not None]
-    if not found:
-        raise UserError(
-            f"dataset.root: {path} holds nothing that is read as images. Allowed: {layouts}."
-        )
-    if len(found) > 1:
-        raise UserError(
-            f"dataset.root: {path} holds {' and '.join(what for what, _ in found)}. Leave one of "
-            "them, or name the file or the folder that is meant."
-        )
-    return found[0][1]()
 
 
 def resized(image: Image.Image, channels: int, size: Size | None) -> Image.Image:

@@ -1,19 +1,16 @@
-"""Where a user's series come from: recognised by what lies in ``dataset.root``.
+"""What a user's series are, whatever layout they lie in.
 
 All layouts give series that may lack values: where one was not measured, and after a series' end
 where others are longer. How that is filled is said here, for all of them.
 """
 
-import functools
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stnlab.data import archive
 from stnlab.data.labels import Labels, encode
 from stnlab.errors import UserError
 
@@ -104,101 +101,9 @@ class SeriesSource:
         return np.concatenate([filled, measured[:, self.gaps]], axis=1, dtype=np.float32)
 
 
-def open_source(root: str, layouts: str) -> SeriesSource:
-    """What lies in ``root``; asked again, it is not read again until it has changed.
-
-    ``layouts`` says what is known, for a message.
-
-    Raises:
-        UserError: nothing that is known, more than one thing, or something wrong with it.
-    """
-    path = Path(root)
-    try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
-        stats = [(each, each.stat()) for each in files if each.name[0] != "."]
-        return _open(root, layouts, tuple((str(f), s.st_mtime_ns, s.st_size) for f, s in stats))
-    except OSError as error:
-        raise UserError(
-            f"dataset.root: {error.filename or root} cannot be read ({error.strerror or error})."
-        ) from error
-
-
-@functools.lru_cache(maxsize=1)
-def _open(root: str, layouts: str, _: tuple[tuple[str, int, int], ...]) -> SeriesSource:
-    from stnlab.data.series import long_form, ts
-
-    path = Path(root)
-    of_endings: dict[str, Callable[[dict[str, Path]], SeriesSource]] = {
-        ".ts": ts.read,
-        ".npz": _read_archives,
-        ".csv": long_form.read,
-    }
-    if path.is_file():
-        if path.suffix not in of_endings:
-            raise UserError(
-                f"dataset.root: {path} is a file; allowed: {', '.join(of_endings)}, or a folder."
-            )
-        return of_endings[path.suffix]({"all": path})
-    finders = {".ts": ts.find, ".npz": archive.find, ".csv": long_form.find}
-    found = {ending: files for ending, find in finders.items() if (files := find(path))}
-    if not found:
-        raise UserError(
-            f"dataset.root: {path} holds nothing that is read as series. Allowed: {layouts}."
-        )
-    if len(found) > 1:
-        raise UserError(
-            f"dataset.root: {path} holds files of {' and '.join(found)}. Leave those of one kind, "
-            "or name the file that is meant."
-        )
-    ((ending, files),) = found.items()
-    return of_endings[ending](files)
-
-
 def _lengthened(part: Read, num_steps: int) -> Read:
     missing = num_steps - part.x.shape[2]
     if not missing:
         return part
     end = ((0, 0), (0, 0), (0, missing))
     return part._replace(x=np.pad(part.x, end, constant_values=np.nan))
-
-
-def _read_archives(files: dict[str, Path]) -> SeriesSource:
-    """``x`` (N, C, steps) or (N, steps), ``y`` (N,); ``names``, ``columns``, ``classes`` if any."""
-    parts: dict[str, Read] = {}
-    columns: list[str] | None = None
-    classes: list[str] | None = None
-    for part, file in files.items():
-        there = archive.shapes(file)
-        archive.require_names(file, list(there), [("x", "y")])
-        x = _numbers(file)
-        names = [str(place) for place in range(len(x))]
-        if "names" in there:
-            names = archive.load_texts(file, "names", len(x))
-        own = [f"channel {place}" for place in range(x.shape[1])]
-        if "columns" in there:
-            own = archive.load_texts(file, "columns", x.shape[1])
-        if columns not in (None, own):
-            raise UserError(
-                f"dataset.root: {file} has the columns {', '.join(own)}, and "
-                f"{next(iter(files.values()))} {', '.join(columns or [])}."
-            )
-        columns = own
-        if "classes" in there and classes is None:
-            classes = archive.load_texts(file, "classes", there["classes"][0])
-        y = archive.load_labels(file, "y", len(x))
-        parts["train" if part == "all" else part] = Read(x, y, names)
-    return SeriesSource(parts, columns or [], list(files.values()), classes)
-
-
-def _numbers(file: Path) -> Floats:
-    x = archive.load(file, "x")
-    if x.ndim == 2:
-        x = x[:, None]
-    if x.ndim != 3 or 0 in x.shape or x.dtype.kind not in "fiu":
-        raise UserError(
-            f"dataset.root: 'x' in {file} has the shape {x.shape} and the type {x.dtype}; allowed: "
-            "numbers of (N, channels, steps) or (N, steps), NaN where there is no value."
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # what is too large becomes infinite
-        return x.astype(np.float32)

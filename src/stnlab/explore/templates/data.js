@@ -1,7 +1,11 @@
 const { spec, examples, runs } = JSON.parse(document.getElementById("data").textContent);
 
 const byId = (id) => document.getElementById(id);
-const reads = (number, digits = 0) => number.toFixed(digits).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
+const reads = (number, digits = 0) =>
+  number
+    .toFixed(digits)
+    .replace(/^-(0(\.0*)?)$/, "$1")
+    .replace("-", "−");
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 function element(tag, attributes = {}, ...children) {

@@ -14,12 +14,15 @@ const engine = (() => {
   function axis(length, alignCorners) {
     const edge = alignCorners ? 1 : 1 - 1 / length;
     return Float64Array.from({ length }, (_, i) =>
-      length > 1 ? -edge + (2 * edge * i) / (length - 1) : 0);
+      length > 1 ? -edge + (2 * edge * i) / (length - 1) : 0,
+    );
   }
 
   function matrixGrid(rows, [height, width], alignCorners) {
-    const x = axis(width, alignCorners), y = axis(height, alignCorners);
-    const count = height * width, grid = new Float64Array(2 * count);
+    const x = axis(width, alignCorners),
+      y = axis(height, alignCorners);
+    const count = height * width,
+      grid = new Float64Array(2 * count);
     for (let i = 0; i < height; i++) {
       for (let j = 0; j < width; j++) {
         const [u, v, depth] = rows.map((row) => row[0] * x[j] + row[1] * y[i] + row[2]);
@@ -44,17 +47,26 @@ const engine = (() => {
   // Bilinear; outside lies 0, or with "border" the nearest pixel.
   function sample(image, grid, [height, width], padding, alignCorners) {
     const [channels, rows, columns] = image.shape;
-    const count = height * width, out = new Float32Array(channels * count);
+    const count = height * width,
+      out = new Float32Array(channels * count);
     const place = (value, length) => {
       const at = alignCorners ? ((value + 1) / 2) * (length - 1) : ((value + 1) * length - 1) / 2;
       return padding === "border" ? Math.min(Math.max(at, 0), length - 1) : at;
     };
     for (let i = 0; i < count; i++) {
-      const x = place(grid[i], columns), y = place(grid[count + i], rows);
-      const left = Math.floor(x), top = Math.floor(y);
-      for (const [row, downward] of [[top, 1 - (y - top)], [top + 1, y - top]]) {
+      const x = place(grid[i], columns),
+        y = place(grid[count + i], rows);
+      const left = Math.floor(x),
+        top = Math.floor(y);
+      for (const [row, downward] of [
+        [top, 1 - (y - top)],
+        [top + 1, y - top],
+      ]) {
         if (row < 0 || row >= rows) continue;
-        for (const [column, rightward] of [[left, 1 - (x - left)], [left + 1, x - left]]) {
+        for (const [column, rightward] of [
+          [left, 1 - (x - left)],
+          [left + 1, x - left],
+        ]) {
           if (column < 0 || column >= columns) continue;
           for (let c = 0; c < channels; c++) {
             const value = image.data[(c * rows + row) * columns + column];
@@ -71,7 +83,8 @@ const engine = (() => {
   function similarity({ angle, shift, scale }, aspect) {
     const cos = Math.cos((angle * Math.PI) / 180) / scale;
     const sin = Math.sin((angle * Math.PI) / 180) / scale;
-    const x = 2 * shift[0], y = 2 * shift[1];
+    const x = 2 * shift[0],
+      y = 2 * shift[1];
     return [
       [cos, -sin / aspect, sin * y - cos * x],
       [sin * aspect, cos, (-sin * x - cos * y) * aspect],
@@ -94,7 +107,9 @@ const engine = (() => {
 
   // Series (one row) whose course runs `tempo` times as fast about its middle, `later` steps later.
   function distortTime(series, { tempo, later }) {
-    const steps = series.shape[2], centre = (steps - 1) / 2, grid = new Float64Array(2 * steps);
+    const steps = series.shape[2],
+      centre = (steps - 1) / 2,
+      grid = new Float64Array(2 * steps);
     for (let t = 0; t < steps; t++) grid[t] = (tempo * (t - centre - later)) / centre;
     return sample(series, grid, [1, steps], "border", true);
   }
@@ -129,9 +144,11 @@ const engine = (() => {
 
   function convPoolRelu(image, layer, weights) {
     const [channels, height, width] = image.shape;
-    const isSeries = layer.kernel.length === 1, pooled = isSeries ? 1 : 2;
+    const isSeries = layer.kernel.length === 1,
+      pooled = isSeries ? 1 : 2;
     const [down, across] = isSeries ? [1, ...layer.kernel] : layer.kernel;
-    const rows = Math.floor((height - down + 1) / pooled), columns = (width - across + 1) >> 1;
+    const rows = Math.floor((height - down + 1) / pooled),
+      columns = (width - across + 1) >> 1;
     const out = new Float32Array(layer.out * rows * columns);
     const plane = new Float64Array(pooled * rows * 2 * columns);
     for (let o = 0; o < layer.out; o++) {
@@ -142,7 +159,8 @@ const engine = (() => {
           for (let dx = 0; dx < across; dx++) {
             const weight = weights[at++];
             for (let y = 0; y < pooled * rows; y++) {
-              const from = (c * height + y + dy) * width + dx, to = y * 2 * columns;
+              const from = (c * height + y + dy) * width + dx,
+                to = y * 2 * columns;
               for (let x = 0; x < 2 * columns; x++) plane[to + x] += weight * image.data[from + x];
             }
           }
@@ -150,7 +168,8 @@ const engine = (() => {
       }
       for (let y = 0; y < rows; y++) {
         for (let x = 0; x < columns; x++) {
-          const i = pooled * y * 2 * columns + 2 * x, j = i + (pooled - 1) * 2 * columns;
+          const i = pooled * y * 2 * columns + 2 * x,
+            j = i + (pooled - 1) * 2 * columns;
           const most = Math.max(plane[i], plane[i + 1], plane[j], plane[j + 1]);
           out[(o * rows + y) * columns + x] = Math.max(most, 0);
         }
@@ -172,8 +191,9 @@ const engine = (() => {
   function through(layers, images, weights) {
     const blocks = layers.filter((layer) => layer.kernel.length);
     const rest = layers.filter((layer) => !layer.kernel.length);
-    const features = images.map((image) =>
-      blocks.reduce((before, layer) => convPoolRelu(before, layer, weights), image).data);
+    const features = images.map(
+      (image) => blocks.reduce((before, layer) => convPoolRelu(before, layer, weights), image).data,
+    );
     const joined = new Float32Array(features.reduce((sum, each) => sum + each.length, 0));
     features.forEach((each, k) => joined.set(each, k * each.length));
     return rest.reduce((before, layer, k) => {
@@ -207,12 +227,18 @@ const engine = (() => {
   // What a prepared network says of an input: {views, thetas, grids, probabilities}.
   function run(network, weights, input) {
     const transformer = network.transformer;
-    let views = [input], thetas = [], grids = [];
+    let views = [input],
+      thetas = [],
+      grids = [];
     if (transformer) {
-      const [channels, height, width] = input.shape, count = height * width;
-      const seen = !transformer.per_channel ? [input] : Array.from({ length: channels }, (_, c) => ({
-        data: input.data.subarray(c * count, (c + 1) * count), shape: [1, height, width],
-      }));
+      const [channels, height, width] = input.shape,
+        count = height * width;
+      const seen = !transformer.per_channel
+        ? [input]
+        : Array.from({ length: channels }, (_, c) => ({
+            data: input.data.subarray(c * count, (c + 1) * count),
+            shape: [1, height, width],
+          }));
       const num = transformer.names.length;
       views = [];
       for (const image of seen) {
@@ -224,7 +250,12 @@ const engine = (() => {
           thetas.push(theta);
           grids.push(grid);
           const view = sample(
-            image, grid, transformer.size, transformer.padding, transformer.align_corners);
+            image,
+            grid,
+            transformer.size,
+            transformer.padding,
+            transformer.align_corners,
+          );
           const [slope, offset] = transformer.has_values ? theta.slice(-2) : [1, 0];
           views.push({ ...view, data: view.data.map((value) => slope * value + offset) });
         }
@@ -237,13 +268,17 @@ const engine = (() => {
   // The affine map that fits a grid best, in pixels from the centres of view and input:
   // [[a, b, x], [c, d, y]]. It is the map itself where it is affine.
   function affineOf(grid, viewSize, inputSize, alignCorners) {
-    const [height, width] = viewSize, count = height * width;
-    const x = axis(width, alignCorners), y = axis(height, alignCorners);
+    const [height, width] = viewSize,
+      count = height * width;
+    const x = axis(width, alignCorners),
+      y = axis(height, alignCorners);
     const lost = alignCorners ? 1 : 0;
     const half = (length) => Math.max(length - lost, 1) / 2;
     const squares = (values) => values.reduce((sum, value) => sum + value * value, 0) || 1;
     return [0, 1].map((which) => {
-      let mean = 0, ofX = 0, ofY = 0;
+      let mean = 0,
+        ofX = 0,
+        ofY = 0;
       for (let i = 0; i < count; i++) {
         const value = grid[which * count + i];
         mean += value / count;
@@ -259,5 +294,16 @@ const engine = (() => {
     });
   }
 
-  return { bytes, floats, similarity, distort, distortTime, normalise, layOut, prepare, run, affineOf };
+  return {
+    bytes,
+    floats,
+    similarity,
+    distort,
+    distortTime,
+    normalise,
+    layOut,
+    prepare,
+    run,
+    affineOf,
+  };
 })();

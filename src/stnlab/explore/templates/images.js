@@ -1,12 +1,12 @@
 const [objectHeight, objectWidth] = spec.object_size;
-const haveChannels = spec.num_objects > 1 && objectWidth === spec.size[1] && objectHeight === spec.size[0];
+const haveChannels =
+  spec.num_objects > 1 && objectWidth === spec.size[1] && objectHeight === spec.size[0];
 const objectChannels = haveChannels ? spec.channels / spec.num_objects : spec.channels;
 const side = Math.max(objectHeight, objectWidth);
 const margin = Math.ceil(0.3 * side);
 const STRAIGHT = { angle: 0, shift: [0, 0], scale: 1 };
 const SCALES = [0.4, 1.8];
 const VIEW_COLOURS = ["#58b4ff", "#d9a6ff"];
-
 
 // --- what is shown: an object each, with where it came from and what was done to it
 
@@ -21,8 +21,13 @@ function exampleImage(example) {
   return image;
 }
 
-const objects = Array.from({ length: spec.num_objects }, () => ({ image: blankImage(), target: null, how: { ...STRAIGHT } }));
-let active = 0, drawing = false;
+const objects = Array.from({ length: spec.num_objects }, () => ({
+  image: blankImage(),
+  target: null,
+  how: { ...STRAIGHT },
+}));
+let active = 0,
+  drawing = false;
 const pen = { x: 0, y: 0, isDown: false, isShown: false };
 
 function choose(target) {
@@ -38,7 +43,9 @@ function truth() {
 }
 
 function compute(run, shown) {
-  const parts = shown.map(({ image, how }) => engine.normalise(engine.distort(image, how), run.mean, run.std));
+  const parts = shown.map(({ image, how }) =>
+    engine.normalise(engine.distort(image, how), run.mean, run.std),
+  );
   return engine.run(run.ready, weightsOf(run), engine.layOut(parts, spec.size));
 }
 
@@ -47,8 +54,11 @@ function compute(run, shown) {
 const stages = (haveChannels ? objects : [null]).map((_, k) => {
   const [height, width] = spec.size;
   const canvas = element("canvas", {
-    tabIndex: 0, role: "application", "aria-roledescription": "picture to move",
-    "aria-label": haveChannels ? `Input ${k + 1}` : "Input", "aria-describedby": "keys",
+    tabIndex: 0,
+    role: "application",
+    "aria-roledescription": "picture to move",
+    "aria-label": haveChannels ? `Input ${k + 1}` : "Input",
+    "aria-describedby": "keys",
   });
   const stage = { canvas, unit: 8, width, height, first: haveChannels ? k : 0 };
   canvas.style.aspectRatio = `${width + 2 * margin} / ${height + 2 * margin}`;
@@ -59,7 +69,8 @@ if (spec.size[1] > side || haveChannels) document.querySelector("main").classLis
 
 function fit() {
   for (const stage of stages) {
-    const across = stage.width + 2 * margin, down = stage.height + 2 * margin;
+    const across = stage.width + 2 * margin,
+      down = stage.height + 2 * margin;
     const wanted = stage.canvas.clientWidth || 320;
     const pixels = Math.round(wanted * (window.devicePixelRatio || 1));
     if (pixels === stage.canvas.width) continue;
@@ -70,8 +81,10 @@ function fit() {
 }
 
 function picture(data, height, width) {
-  const canvas = element("canvas", { width, height }), context = canvas.getContext("2d");
-  const pixels = context.createImageData(width, height), count = height * width;
+  const canvas = element("canvas", { width, height }),
+    context = canvas.getContext("2d");
+  const pixels = context.createImageData(width, height),
+    count = height * width;
   const isColour = data.length === 3 * count;
   for (let i = 0; i < count; i++) {
     for (let c = 0; c < 3; c++) pixels.data[4 * i + c] = data[(isColour ? c * count : 0) + i];
@@ -94,8 +107,10 @@ function centreOf(object) {
 }
 
 function handleOf(object) {
-  const { angle, shift, scale } = objects[object].how, [x, y] = centreOf(object);
-  const turn = (angle * Math.PI) / 180, reach = 0.45 * side * scale;
+  const { angle, shift, scale } = objects[object].how,
+    [x, y] = centreOf(object);
+  const turn = (angle * Math.PI) / 180,
+    reach = 0.45 * side * scale;
   return [
     x + shift[0] * objectWidth - reach * Math.sin(turn),
     y + shift[1] * objectWidth - reach * Math.cos(turn),
@@ -105,14 +120,16 @@ function handleOf(object) {
 function paintInput(results) {
   const images = objects.map(({ image, how }) => engine.distort(image, how));
   stages.forEach((stage, k) => {
-    const context = stage.canvas.getContext("2d"), { unit, height, width } = stage;
+    const context = stage.canvas.getContext("2d"),
+      { unit, height, width } = stage;
     const shown = haveChannels ? images[k] : engine.layOut(images, spec.size);
     context.setTransform(1, 0, 0, 1, 0, 0);
     context.clearRect(0, 0, stage.canvas.width, stage.canvas.height);
     context.setTransform(unit, 0, 0, unit, margin * unit, margin * unit);
     context.imageSmoothingEnabled = false;
     context.drawImage(picture(shown.data, height, width), 0, 0, width, height);
-    const run = runs[gridOf], result = results[gridOf];
+    const run = runs[gridOf],
+      result = results[gridOf];
     if (run?.network.transformer) {
       result.grids.forEach((grid, view) => {
         if (run.network.transformer.per_channel && view !== k) return;
@@ -148,18 +165,27 @@ function paintHandle(context, object) {
 }
 
 function paintGrid(context, grid, transformer, stage, colour) {
-  const [rows, columns] = transformer.size, count = rows * columns;
+  const [rows, columns] = transformer.size,
+    count = rows * columns;
   const lost = transformer.align_corners ? 1 : 0;
   const to = (value, length) => ((value + 1) / 2) * (length - lost) + lost / 2;
   const point = (i, j) => {
     const at = i * columns + j;
-    return [clamp(to(grid[at], stage.width), -999, 999), clamp(to(grid[count + at], stage.height), -999, 999)];
+    return [
+      clamp(to(grid[at], stage.width), -999, 999),
+      clamp(to(grid[count + at], stage.height), -999, 999),
+    ];
   };
   const lines = [];
   const every = Math.max(1, Math.round((side - 1) / 9));
-  for (let i = 0; i < rows; i += every) lines.push(Array.from({ length: columns }, (_, j) => point(i, j)));
-  for (let j = 0; j < columns; j += every) lines.push(Array.from({ length: rows }, (_, i) => point(i, j)));
-  const edge = (i, j) => Array.from({ length: i === null ? rows : columns }, (_, k) => (i === null ? point(k, j) : point(i, k)));
+  for (let i = 0; i < rows; i += every)
+    lines.push(Array.from({ length: columns }, (_, j) => point(i, j)));
+  for (let j = 0; j < columns; j += every)
+    lines.push(Array.from({ length: rows }, (_, i) => point(i, j)));
+  const edge = (i, j) =>
+    Array.from({ length: i === null ? rows : columns }, (_, k) =>
+      i === null ? point(k, j) : point(i, k),
+    );
   const outline = [edge(null, 0), edge(rows - 1, null), edge(null, columns - 1)];
   const trace = (path) => {
     context.beginPath();
@@ -169,8 +195,11 @@ function paintGrid(context, grid, transformer, stage, colour) {
   const thin = side / 28;
   context.lineCap = "round";
   const passes = [
-    [lines, 0.12 * thin, colour, 0.75], [outline, 0.55 * thin, "#000", 0.8], [outline, 0.3 * thin, colour, 1],
-    [[edge(0, null)], 1.1 * thin, "#000", 0.8], [[edge(0, null)], 0.7 * thin, "#ff9433", 1],
+    [lines, 0.12 * thin, colour, 0.75],
+    [outline, 0.55 * thin, "#000", 0.8],
+    [outline, 0.3 * thin, colour, 1],
+    [[edge(0, null)], 1.1 * thin, "#000", 0.8],
+    [[edge(0, null)], 0.7 * thin, "#ff9433", 1],
   ];
   for (const [paths, lineWidth, strokeStyle, globalAlpha] of passes) {
     Object.assign(context, { lineWidth, strokeStyle, globalAlpha });
@@ -183,7 +212,7 @@ function paintGrid(context, grid, transformer, stage, colour) {
 
 function move(change) {
   const { how } = objects[active];
-  const wrapped = ((((change.angle ?? how.angle) + 180) % 360) + 360) % 360 - 180;
+  const wrapped = (((((change.angle ?? how.angle) + 180) % 360) + 360) % 360) - 180;
   objects[active].how = {
     angle: change.angle === 180 ? 180 : wrapped,
     shift: (change.shift ?? how.shift).map((value) => clamp(value, -0.5, 0.5)),
@@ -194,8 +223,10 @@ function move(change) {
 
 // A soft dot on the object itself, at a point of the stage: under what was done to it.
 function stamp(x, y) {
-  const object = objects[active], [cx, cy] = centreOf(active);
-  const u = (x - cx) / (objectWidth / 2), v = (y - cy) / (objectHeight / 2);
+  const object = objects[active],
+    [cx, cy] = centreOf(active);
+  const u = (x - cx) / (objectWidth / 2),
+    v = (y - cy) / (objectHeight / 2);
   const [first, second] = engine.similarity(object.how, objectWidth / objectHeight);
   const px = ((first[0] * u + first[1] * v + first[2] + 1) * objectWidth - 1) / 2;
   const py = ((second[0] * u + second[1] * v + second[2] + 1) * objectHeight - 1) / 2;
@@ -241,9 +272,15 @@ for (const stage of stages) {
     stage.canvas.setPointerCapture(event.pointerId);
     fingers.set(event.pointerId, point);
     if (fingers.size === 1) {
-      const near = (object) => Math.hypot(...handleOf(object).map((value, axis) => value - point[axis])) < side / 10;
+      const near = (object) =>
+        Math.hypot(...handleOf(object).map((value, axis) => value - point[axis])) < side / 10;
       const onHandle = !drawing && near(active) && (!haveChannels || stage.first === active);
-      if (!onHandle) activate(haveChannels ? stage.first : clamp(Math.floor(point[0] / objectWidth), 0, spec.num_objects - 1));
+      if (!onHandle)
+        activate(
+          haveChannels
+            ? stage.first
+            : clamp(Math.floor(point[0] / objectWidth), 0, spec.num_objects - 1),
+        );
       beginDrag([point]);
       drag.byHandle = onHandle;
       pen.isShown = false;
@@ -254,7 +291,8 @@ for (const stage of stages) {
   });
   stage.canvas.addEventListener("pointermove", (event) => {
     if (!fingers.has(event.pointerId) || !drag) return;
-    const before = fingers.get(event.pointerId), point = pointOn(stage, event);
+    const before = fingers.get(event.pointerId),
+      point = pointOn(stage, event);
     fingers.set(event.pointerId, point);
     if (drawing) return stroke(before, point);
     const { how, points } = drag;
@@ -268,10 +306,16 @@ for (const stage of stages) {
       });
     } else if (drag.byHandle) {
       const [cx, cy] = centreOf(active);
-      const x = point[0] - cx - how.shift[0] * objectWidth, y = point[1] - cy - how.shift[1] * objectWidth;
-      move({ angle: (Math.atan2(-x, -y) * 180) / Math.PI, scale: Math.hypot(x, y) / (0.45 * side) });
+      const x = point[0] - cx - how.shift[0] * objectWidth,
+        y = point[1] - cy - how.shift[1] * objectWidth;
+      move({
+        angle: (Math.atan2(-x, -y) * 180) / Math.PI,
+        scale: Math.hypot(x, y) / (0.45 * side),
+      });
     } else {
-      const along = [0, 1].map((axis) => how.shift[axis] + (point[axis] - points[0][axis]) / objectWidth);
+      const along = [0, 1].map(
+        (axis) => how.shift[axis] + (point[axis] - points[0][axis]) / objectWidth,
+      );
       move({ shift: along });
     }
   });
@@ -313,7 +357,8 @@ document.addEventListener("keydown", (event) => {
 });
 
 function movePen(right, down) {
-  const [cx, cy] = centreOf(active), from = [pen.x, pen.y];
+  const [cx, cy] = centreOf(active),
+    from = [pen.x, pen.y];
   if (!pen.isShown) [pen.x, pen.y] = [cx, cy];
   pen.x = clamp(pen.x + right, cx - objectWidth / 2, cx + objectWidth / 2);
   pen.y = clamp(pen.y + down, cy - objectHeight / 2, cy + objectHeight / 2);
@@ -339,7 +384,9 @@ function blank() {
 function activate(object) {
   active = object;
   pen.isShown = false;
-  byId("objects")?.querySelectorAll("button").forEach((button, k) => button.setAttribute("aria-pressed", k === object));
+  byId("objects")
+    ?.querySelectorAll("button")
+    .forEach((button, k) => button.setAttribute("aria-pressed", k === object));
   update();
 }
 
@@ -359,21 +406,46 @@ const widest = (name) => Math.max(...runs.map((run) => run.trained_on?.[name] ??
 const inPixels = (fraction) => fraction * objectWidth;
 const SLIDERS = [
   {
-    name: "Turn", min: -180, max: 180, step: 1, read: (how) => how.angle, write: (angle) => ({ angle }),
-    show: (value) => `${reads(value)}°`, spoken: (value) => `${reads(Math.abs(value))} degrees ${value < 0 ? "clockwise" : "counter-clockwise"}`,
-    trained: widest("rotation"), from: (value) => Math.abs(value), words: (amount) => `−${amount}° to ${amount}°`,
+    name: "Turn",
+    min: -180,
+    max: 180,
+    step: 1,
+    read: (how) => how.angle,
+    write: (angle) => ({ angle }),
+    show: (value) => `${reads(value)}°`,
+    spoken: (value) =>
+      `${reads(Math.abs(value))} degrees ${value < 0 ? "clockwise" : "counter-clockwise"}`,
+    trained: widest("rotation"),
+    from: (value) => Math.abs(value),
+    words: (amount) => `−${amount}° to ${amount}°`,
   },
   ...["right", "down"].map((way, axis) => ({
-    name: `Shift ${way}`, min: -Math.floor(objectWidth / 2), max: Math.floor(objectWidth / 2), step: 1,
+    name: `Shift ${way}`,
+    min: -Math.floor(objectWidth / 2),
+    max: Math.floor(objectWidth / 2),
+    step: 1,
     read: (how) => inPixels(how.shift[axis]),
-    write: (value, how) => ({ shift: how.shift.map((before, k) => (k === axis ? value / objectWidth : before)) }),
-    show: (value) => `${reads(value, 1).replace(/\.0$/, "")} px`, spoken: (value) => `${reads(value, 1)} pixels`,
-    trained: inPixels(widest("translation")), from: (value) => Math.abs(value), words: (amount) => `−${reads(amount, 1)} to ${reads(amount, 1)} px`,
+    write: (value, how) => ({
+      shift: how.shift.map((before, k) => (k === axis ? value / objectWidth : before)),
+    }),
+    show: (value) => `${reads(value, 1).replace(/\.0$/, "")} px`,
+    spoken: (value) => `${reads(value, 1)} pixels`,
+    trained: inPixels(widest("translation")),
+    from: (value) => Math.abs(value),
+    words: (amount) => `−${reads(amount, 1)} to ${reads(amount, 1)} px`,
   })),
   {
-    name: "Scale", min: SCALES[0], max: SCALES[1], step: 0.05, read: (how) => how.scale, write: (scale) => ({ scale }),
-    show: (value) => `× ${reads(value, 2)}`, spoken: (value) => `times ${reads(value, 2)}`,
-    trained: widest("scale"), from: (value) => Math.abs(value - 1), words: (amount) => `${reads(1 - amount, 1)} to ${reads(1 + amount, 1)}`,
+    name: "Scale",
+    min: SCALES[0],
+    max: SCALES[1],
+    step: 0.05,
+    read: (how) => how.scale,
+    write: (scale) => ({ scale }),
+    show: (value) => `× ${reads(value, 2)}`,
+    spoken: (value) => `times ${reads(value, 2)}`,
+    trained: widest("scale"),
+    from: (value) => Math.abs(value - 1),
+    words: (amount) => `${reads(1 - amount, 1)} to ${reads(1 + amount, 1)}`,
   },
 ];
 // --- what a card tells
@@ -382,16 +454,32 @@ const SLIDERS = [
 function paintViews({ run, views, glance }, result) {
   const { transformer } = run.network;
   const canvases = result.views.flatMap((view) => {
-    const [channels, height, width] = view.shape, count = height * width;
-    const planes = channels === 3 && objectChannels === 3 ? [view.data] : Array.from({ length: channels }, (_, c) => view.data.subarray(c * count, (c + 1) * count));
+    const [channels, height, width] = view.shape,
+      count = height * width;
+    const planes =
+      channels === 3 && objectChannels === 3
+        ? [view.data]
+        : Array.from({ length: channels }, (_, c) =>
+            view.data.subarray(c * count, (c + 1) * count),
+          );
     return planes.map((plane, c) => {
       const data = plane.map((value, i) => {
-        const which = run.mean.length > 1 ? (planes.length > 1 ? c % run.mean.length : Math.floor(i / count)) : 0;
+        const which =
+          run.mean.length > 1
+            ? planes.length > 1
+              ? c % run.mean.length
+              : Math.floor(i / count)
+            : 0;
         return 255 * (value * run.std[which] + run.mean[which]);
       });
       const canvas = picture(data, height, width);
       canvas.setAttribute("role", "img");
-      canvas.setAttribute("aria-label", transformer ? "What the network reads: the transformer's view" : "What the network reads: the input itself");
+      canvas.setAttribute(
+        "aria-label",
+        transformer
+          ? "What the network reads: the transformer's view"
+          : "What the network reads: the input itself",
+      );
       return canvas;
     });
   });
@@ -401,7 +489,8 @@ function paintViews({ run, views, glance }, result) {
 }
 
 const TABLE = {
-  caption: "By you, by the warp and by both: turned counter-clockwise, scaled, and pixels off the centre",
+  caption:
+    "By you, by the warp and by both: turned counter-clockwise, scaled, and pixels off the centre",
   columns: ["turn", "scale", "right", "down"],
 };
 
@@ -412,12 +501,19 @@ function rowsOf(result, transformer) {
 
 // What a person did to an object, what the transformer did to it, and what is left of both.
 function rowsOfView(grid, view, transformer, numViews) {
-  const byTransformer = engine.affineOf(grid, transformer.size, spec.size, transformer.align_corners);
+  const byTransformer = engine.affineOf(
+    grid,
+    transformer.size,
+    spec.size,
+    transformer.align_corners,
+  );
   const suffix = numViews > 1 ? ` ${view + 1}` : "";
   const rows = [[`warp${suffix}`, ...inWords(byTransformer)]];
   if (numViews !== spec.num_objects) return rows;
-  const { angle, shift, scale } = objects[view].how, [cx, cy] = centreOf(view);
-  const cos = Math.cos((angle * Math.PI) / 180) / scale, sin = Math.sin((angle * Math.PI) / 180) / scale;
+  const { angle, shift, scale } = objects[view].how,
+    [cx, cy] = centreOf(view);
+  const cos = Math.cos((angle * Math.PI) / 180) / scale,
+    sin = Math.sin((angle * Math.PI) / 180) / scale;
   const [x, y] = shift.map((part) => part * objectWidth);
   const off = [cx - spec.size[1] / 2, cy - spec.size[0] / 2];
   // From the input's pixels to the object's own, both from the input's centre.
@@ -441,7 +537,11 @@ function inWords([[a, b, x], [c, d, y]], from = [0, 0], at = [0, 0]) {
   const place = [(d * u - b * v) / area - at[0], (a * v - c * u) / area - at[1]];
   const turn = (Math.atan2(c - b, a + d) * 180) / Math.PI;
   const far = (value) => (Math.abs(value) < 1000 ? reads(value, 1) : "far");
-  return [`${reads(turn)}°`, `× ${reads(1 / Math.sqrt(Math.abs(area)), 2)}${area < 0 ? " mirrored" : ""}`, ...place.map(far)];
+  return [
+    `${reads(turn)}°`,
+    `× ${reads(1 / Math.sqrt(Math.abs(area)), 2)}${area < 0 ? " mirrored" : ""}`,
+    ...place.map(far),
+  ];
 }
 
 function start() {

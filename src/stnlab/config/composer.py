@@ -5,14 +5,14 @@ it sets each ``key=value``. The first takes it a tenth of a second, the second a
 the first is done once for each choice, and the second on a copy, by the call that Hydra makes.
 """
 
-import pickle
+import copy
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from stnlab import extensions, schema
 from stnlab.config.composition import (
@@ -42,7 +42,7 @@ class Composer:
 
     def __init__(self) -> None:
         self._read = lru_cache(_MAX_READ)(_read)
-        self._chosen: dict[tuple[str, ...], bytes] = {}  # pickled: copied in a third of the time
+        self._chosen: dict[tuple[str, ...], DictConfig] = {}
 
     def compose(self, overrides: Sequence[str]) -> schema.ExperimentConfig:
         """What :func:`compose` gives for the overrides.
@@ -66,8 +66,8 @@ class Composer:
             extensions.load()
             composed = composed_by_hydra(choices)
             require_known_keys(composed)
-            self._chosen[choices] = pickle.dumps(composed)
-        composed = pickle.loads(self._chosen[choices])
+            self._chosen[choices] = composed
+        composed = copy.deepcopy(self._chosen[choices])
         for key, value in settings:
             OmegaConf.update(composed, key, value, merge=True)
         if any("${" in str(value) for _, value in settings):  # which may stand for a whole node

@@ -1,9 +1,9 @@
-"""The pixels of an image as points, for warps that are not one product with theta.
+"""The pixels of an image as points, for warps that are not one product with theta."""
 
-What is kept is numpy's: no mode of torch, fake tensors or a derivative can get into it.
-"""
-
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,25 +11,37 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def pixels(size: tuple[int, int], align_corners: bool, like: Tensor) -> Tensor:
+def kept(make: Callable[..., Tensor], *arguments: Any, like: Tensor) -> Tensor:
+    """What ``make`` makes of plain arguments in double precision, in the type of ``like``.
+
+    It is made once, and kept as numpy's, which no mode of torch, fake tensors or derivative gets
+    into: a graph that is exported has it as a constant. One that is compiled makes its own.
+    """
+    if torch.compiler.is_dynamo_compiling():
+        return make(*arguments).to(dtype=like.dtype, device=like.device)
+    return torch.as_tensor(_kept(make, *arguments), dtype=like.dtype, device=like.device)
+
+
+@lru_cache(maxsize=64)
+def _kept(make: Callable[..., Tensor], *arguments: Any) -> NDArray[np.float64]:
+    with ThreadPoolExecutor(1) as thread:  # torch's modes and transforms hold for a thread
+        made: NDArray[np.float64] = thread.submit(lambda: make(*arguments).numpy()).result()
+    return made
+
+
+def pixels(size: tuple[int, int], align_corners: bool) -> Tensor:
     """Every pixel of an image of (height, width), row by row, as (x, y, 1): (3, height * width).
 
-    Args:
-        size: in pixels.
-        align_corners: whether -1 and 1 are the outermost pixels' centres, or their outer edges.
-        like: has the dtype and the device.
+    -1 and 1 are the outermost pixels' centres (``align_corners``), or their outer edges. In double
+    precision, on the CPU.
     """
-    return torch.as_tensor(pixels_of(size, align_corners), dtype=like.dtype, device=like.device)
-
-
-@lru_cache(maxsize=32)
-def pixels_of(size: tuple[int, int], align_corners: bool) -> NDArray[np.float64]:
-    """:func:`pixels`, in double precision."""
     y, x = (_axis(length, align_corners) for length in size)
-    columns, rows = np.meshgrid(x, y)
-    return np.stack([columns.ravel(), rows.ravel(), np.ones(columns.size)])
+    rows, columns = torch.meshgrid(y, x, indexing="ij")
+    return torch.stack([columns.flatten(), rows.flatten(), torch.ones_like(rows).flatten()])
 
 
-def _axis(length: int, align_corners: bool) -> NDArray[np.float64]:
+def _axis(length: int, align_corners: bool) -> Tensor:
     edge = 1.0 if align_corners else 1 - 1 / length
-    return np.linspace(-edge, edge, length) if length > 1 else np.zeros(1)
+    if length == 1:
+        edge = 0.0
+    return torch.linspace(-edge, edge, length, dtype=torch.float64)

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from stnlab.geometry.points import pixels
+from stnlab.geometry.points import kept, pixels
 
 # Below it a point counts as on the horizon: so far outside that nothing is read.
 _MIN_DEPTH = 1e-3
@@ -20,7 +20,7 @@ def projective_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -
     Returns:
         (N, height, width, 2), normalised (x, y).
     """
-    points = pixels(size, align_corners, theta)
+    points = kept(pixels, size, align_corners, like=theta)
     numerators = (theta[:, :6].reshape(-1, 3) @ points).view(-1, 2, points.shape[1])
     depth = (theta[:, 6:] @ points[:2] + 1).clamp(min=_MIN_DEPTH)
     return (numerators / depth[:, None]).view(-1, 2, *size).permute(0, 2, 3, 1)

@@ -4,20 +4,15 @@ Points as in :mod:`stnlab.geometry.affine`. Source: Bookstein (1989), "Principal
 regularisation Wahba (1990).
 """
 
-from functools import lru_cache
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from stnlab.geometry.points import pixels, pixels_of
+from stnlab.geometry.points import kept, pixels
 
 
-def control_points(points_a_side: int) -> NDArray[np.float64]:
-    """A square grid of (x, y) from -1 to 1, row by row: (points, 2)."""
-    steps = np.linspace(-1, 1, points_a_side)
-    return np.stack(np.meshgrid(steps, steps), axis=2).reshape(-1, 2)
+def control_points(points_a_side: int) -> Tensor:
+    """A square grid of (x, y) from -1 to 1, row by row: (points, 2), in double precision."""
+    return pixels((points_a_side, points_a_side), align_corners=True)[:2].T
 
 
 def spline_grid(
@@ -42,34 +37,31 @@ def spline_grid(
     Returns:
         (N, height, width, 2), normalised (x, y).
     """
-    of_points = torch.as_tensor(
-        _influence(points_a_side, regularisation, size, align_corners),
-        dtype=displacement.dtype,
-        device=displacement.device,
-    )
-    moved = displacement.reshape(-1, points_a_side**2) @ of_points
-    planes = moved.view(-1, 2, of_points.shape[1]) + pixels(size, align_corners, displacement)[:2]
+    plain = points_a_side, regularisation, size, align_corners
+    influence = kept(_influence, *plain, like=displacement)
+    moved = displacement.reshape(-1, points_a_side**2) @ influence
+    planes = moved.view(-1, 2, influence.shape[1])
+    planes = planes + kept(pixels, size, align_corners, like=displacement)[:2]
     return planes.view(-1, 2, *size).permute(0, 2, 3, 1)
 
 
-@lru_cache(maxsize=32)
 def _influence(
     points_a_side: int, regularisation: float, size: tuple[int, int], align_corners: bool
-) -> NDArray[np.float64]:
+) -> Tensor:
     """How far a unit displacement of a control point moves each pixel, (points, height * width)."""
-    controls, points = control_points(points_a_side), pixels_of(size, align_corners)
-    num = len(controls)
-    system = np.zeros((num + 3, num + 3))
-    system[:num, :num] = _bending(controls, controls) + regularisation * np.eye(num)
-    system[:num, num:] = np.column_stack([controls, np.ones(num)])
-    system[num:, :num] = system[:num, num:].T
-    basis = np.column_stack([_bending(points[:2].T, controls), points.T])
-    coefficients = np.linalg.solve(system, np.eye(num + 3, num))  # of unit displacements
-    return np.ascontiguousarray((basis @ coefficients).T)
+    controls, points = control_points(points_a_side), pixels(size, align_corners)
+    num, eye = len(controls), torch.eye(points_a_side**2, dtype=torch.float64)
+    affine = torch.cat([controls, torch.ones_like(controls[:, :1])], dim=1)
+    bending = _bending(controls, controls) + regularisation * eye
+    above = torch.cat([bending, affine], dim=1)
+    below = torch.cat([affine.T, affine.new_zeros(3, 3)], dim=1)
+    unit = torch.cat([eye, eye.new_zeros(3, num)])
+    coefficients: Tensor = torch.linalg.solve(torch.cat([above, below]), unit)
+    basis = torch.cat([_bending(points[:2].T, controls), points.T], dim=1)
+    return (basis @ coefficients).T.contiguous()
 
 
-def _bending(points: NDArray[np.float64], controls: NDArray[np.float64]) -> NDArray[np.float64]:
+def _bending(points: Tensor, controls: Tensor) -> Tensor:
     """r² log r² of every pair, (points, controls); 0 at r = 0."""
-    squared = np.square(points[:, None] - controls[None]).sum(axis=2)
-    bending: NDArray[np.float64] = squared * np.log(np.maximum(squared, 1e-300))
-    return bending
+    squared = (points[:, None] - controls[None]).square().sum(dim=2)
+    return squared * squared.clamp(min=1e-300).log()

@@ -416,6 +416,10 @@ def _parsed(overrides: Sequence[str]) -> list[Override]:
     return OverridesParser.create(config_loader=_groups()).parse_overrides(list(overrides))
 
 
+# Where these point decides nothing, what lies there does: it has a checksum.
+_SEEN_BY_WHAT_THEY_NAME = {"dataset.root", "init_from"}
+
+
 def _refuse_what_would_vanish(overrides: list[Override]) -> None:
     """Refuse several values of a key where only one of them would be seen."""
     keys = [each.key_or_group for each in overrides]
@@ -425,7 +429,7 @@ def _refuse_what_would_vanish(overrides: list[Override]) -> None:
             continue
         if keys.count(key) > 1:
             raise UserError(f"{each.input_line}: {key} is given more than once. Give it once.")
-        if key in circumstances() and key != "dataset.root":
+        if key in circumstances() - _SEEN_BY_WHAT_THEY_NAME:
             raise UserError(
                 f"{each.input_line}: {key} decides nothing about a run's numbers, so that its "
                 "values would make one run again and again. Give it one value."

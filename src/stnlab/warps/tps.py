@@ -41,12 +41,12 @@ class ThinPlateSpline(ImageWarp):
         return (0.0,) * (2 * self.points**2)
 
     def start(self, affine: Sequence[float]) -> tuple[float, ...]:
-        from stnlab.geometry.thin_plate_spline import control_points
-
         t11, t12, t13, t21, t22, t23 = affine
-        x, y = control_points(self.points).T
-        of_x, of_y = t11 * x + t12 * y + t13 - x, t21 * x + t22 * y + t23 - y
-        return (*of_x.tolist(), *of_y.tolist())
+        steps = [2 * place / (self.points - 1) - 1 for place in range(self.points)]
+        points = [(x, y) for y in steps for x in steps]
+        of_x = [t11 * x + t12 * y + t13 - x for x, y in points]
+        of_y = [t21 * x + t22 * y + t23 - y for x, y in points]
+        return (*of_x, *of_y)
 
     def grid(self, theta: "Tensor", size: tuple[int, int], align_corners: bool) -> "Tensor":
         from stnlab.geometry.thin_plate_spline import spline_grid

@@ -1,0 +1,1 @@
+"""The modules that networks are assembled from: blocks, localization, transformer, classifier."""

@@ -4,16 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.util import find_spec
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
 
 from stnlab.config import CONF_DIR, PROJECT_DIR
 
-pytest.importorskip("setuptools", minversion="77", reason="builds the wheel; of the extra [dev]")
-if find_spec("pip") is None:
-    pytest.skip("pip, which builds the wheel, is not installed", allow_module_level=True)
+INSTALLED = {each.name.lower() for each in distributions()}
+# They are asked for by name: to import either here would bring setuptools' distutils into all tests.
+for needed in ("pip", "setuptools"):
+    if needed not in INSTALLED:
+        pytest.skip(f"{needed}, which builds the wheel, is not installed", allow_module_level=True)
 
 # What no build needs, and what one leaves.
 LEFT_OUT = (".*", "results", "mnist", "tests", "outputs", "build", "*.egg-info", "__pycache__")

@@ -11,8 +11,8 @@ import pytest
 
 from stnlab.config import CONF_DIR, PROJECT_DIR
 
-INSTALLED = {each.name.lower() for each in distributions()}
-# They are asked for by name: to import either here would bring setuptools' distutils into all tests.
+INSTALLED = {str(each.name).lower() for each in distributions()}
+# Asked for by name: to import either would bring setuptools' distutils into all tests.
 for needed in ("pip", "setuptools"):
     if needed not in INSTALLED:
         pytest.skip(f"{needed}, which builds the wheel, is not installed", allow_module_level=True)

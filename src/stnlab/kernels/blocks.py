@@ -67,8 +67,8 @@ def _library() -> ctypes.CDLL | None:
         except (OSError, AttributeError) as error:
             missing = f"cannot be loaded ({error})"
     _log.warning(
-        "the compiled kernel %s: torch's operators do its work, and training takes up to twice as "
-        "long. `pip install -e .` builds it where there is a C compiler.",
+        "the compiled kernel %s: torch's operators do its work, and training takes two to three "
+        "times as long. `pip install -e .` builds it where there is a C compiler.",
         missing,
     )
     return None

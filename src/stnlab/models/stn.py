@@ -130,6 +130,7 @@ def build_image_network(
         view_size=view_size,
         per_channel=per_channel,
         padding_mode=config.padding.label,
+        padding_value=config.padding.value(config.dataset, spec),
         align_corners=model.align_corners,
         localization=localization,
     )

@@ -249,7 +249,6 @@ def test_clutter_is_crops_of_other_digits_of_the_same_part(digits):
             ]
         np.testing.assert_allclose(found[own, 0], canvas.clip(0, 255), atol=0.01)
     assert found.max() <= 255
-    assert (found.numpy() - placed).sum() >= 0
 
 
 def test_crops_come_from_everywhere_and_go_everywhere():

@@ -142,7 +142,7 @@ PAGES = {
 def test_every_model_and_warp_computes_what_torch_computes(name, tmp_path):
     runs = [untrained(*overrides.split()) for overrides in PAGES[name]]
     page = make_page([show(run) for run in runs])
-    cases = Cases(runs[0].spec, 20)
+    cases = Cases(runs[0].spec, 20, runs[0].config.dataset)
     found = computed(page.html, cases, tmp_path)
     for run, overrides, (of_run,) in zip(runs, PAGES[name], found, strict=True):
         prediction = Prediction.of(run.network, cases.inputs(*run.mean_and_std))

@@ -162,6 +162,8 @@ class Run:
             config.schedule,
             config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )

@@ -237,6 +237,17 @@ class ModelPart(Part):
         """Rates other than ``optimizer.lr``: by the first word of the parameters' names."""
         return {}
 
+    def warmup_steps(self) -> dict[str, int]:
+        """Over how many steps a rate rises from 0, on top of the schedule: by the same words."""
+        return {}
+
+    def penalty(self, config: "ExperimentConfig") -> "Callable[[Tensor], Tensor] | None":  # noqa: ARG002
+        """What training adds to the cross-entropy: a function of a batch's thetas.
+
+        They are (N, V, parameters). None adds nothing.
+        """
+        return None
+
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
         require_folder_name("model.name", self.name)
 

@@ -151,16 +151,21 @@ class ImageExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        clean, transformer, seen = predictions[0], network.transformer, []
-        if isinstance(transformer, SpatialTransformer) and clean.theta is not None:
+        return self.collapse(network, test["clean"], predictions[0])
+
+    def collapse(
+        self, network: Network, found: scores.Scores, predictions: Predictions
+    ) -> dict[str, Any]:
+        transformer, seen = network.transformer, []
+        if isinstance(transformer, SpatialTransformer) and predictions.theta is not None:
             seen = collapse.views(
                 transformer.warp,
-                clean.theta,
+                predictions.theta,
                 self.spec.size,
                 transformer.view_size,
                 transformer.align_corners,
             )
-        reason = collapse.collapse_reason(test["clean"], clean.targets, seen, self.spec.examples)
+        reason = collapse.collapse_reason(found, predictions.targets, seen, self.spec.examples)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,

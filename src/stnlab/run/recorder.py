@@ -5,7 +5,7 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,17 +37,21 @@ class Recorder(Checkpoint):
         measure: str,
         data: Mapping[str, Any],
         keep_epochs: bool = False,
+        has_collapsed: Callable[[Classification], bool] = lambda _: False,
     ) -> None:
         """``measure`` is the validation score that tells which epoch is best; higher is better.
 
         ``data`` is what ``metrics.json`` will say of the data; its checksums are kept with a
         checkpoint. ``keep_epochs`` keeps the network's weights of every epoch beside them.
+        ``has_collapsed`` is asked after each epoch with validation.
         """
         self.folder = folder
         self.keep_epochs = keep_epochs
         self.data = {name: value for name, value in data.items() if name.endswith("sha256")}
         self.measure = measure
         self.history: list[Row] = []
+        self.has_collapsed = has_collapsed
+        self._collapsed: list[bool] = []  # of each epoch
         self._epoch_began = 0.0
 
     @property
@@ -56,6 +60,18 @@ class Recorder(Checkpoint):
         column = f"val_{self.measure}"
         validated = [row for row in self.history if column in row]
         return max(validated, key=lambda row: row[column], default=None)
+
+    @property
+    def collapsed_since(self) -> int | None:
+        """From which epoch on every validation has found a collapse; None where the last did not.
+
+        So it is, too, of runs that were begun before this was kept.
+        """
+        found = len(self._collapsed)
+        while found and self._collapsed[found - 1]:
+            found -= 1
+        is_whole = len(self._collapsed) == len(self.history)
+        return found + 1 if is_whole and found < len(self._collapsed) else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_began = time.perf_counter()
@@ -67,6 +83,7 @@ class Recorder(Checkpoint):
             row |= {f"{part}_{name}": value for name, value in found.items() if name != "n"}
         row["seconds"] = round(time.perf_counter() - self._epoch_began, 3)
         self.history.append(row)
+        self._collapsed.append("val" in pl_module.epoch_scores and self.has_collapsed(pl_module))
         self._keep_epoch(pl_module)
         if self.best is row:
             _save(trainer, self.folder.best_checkpoint)
@@ -74,7 +91,7 @@ class Recorder(Checkpoint):
         write_atomically(self.folder.history, _as_csv(self.history))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "data": self.data}
+        return {"history": self.history, "collapsed": self._collapsed, "data": self.data}
 
     def data_before(self) -> dict[str, Any]:
         """The checksums of the data that the run went through before it was interrupted.
@@ -98,7 +115,8 @@ class Recorder(Checkpoint):
         checkpoint = self._newest_whole_checkpoint()
         try:
             task.load_state_dict(checkpoint["state_dict"])
-            self.history = checkpoint["callbacks"][self.state_key]["history"]
+            state = checkpoint["callbacks"][self.state_key]
+            self.history, self._collapsed = state["history"], state.get("collapsed", [])
         except (RuntimeError, KeyError, TypeError) as error:
             raise damaged(self.folder.last_checkpoint, "it is of another network") from error
         # A run that was killed between the two files has a row less here.

@@ -1,6 +1,5 @@
 """A run on images."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +9,8 @@ from stnlab.data.batches import BatchSource
 from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixels
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import ImageSpec
-from stnlab.distortions import Similarity, distort
+from stnlab.distortions import Backend, Similarity, alone, distort
+from stnlab.distortions.scaled import Scaled
 from stnlab.evaluation import collapse, confusion, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
@@ -45,9 +45,10 @@ class ImageExperiment(Experiment):
         super().__init__(config, folder)
         assert isinstance(config.dataset, ImageDataset)
         self.dataset = config.dataset
-        self.spec: ImageSpec = config.dataset.spec()
         self.distortion = config.distortion
         self.parts = config.dataset.load()
+        spec = config.dataset.spec()
+        self.spec: ImageSpec = spec.normalised(self.parts.mean, self.parts.std)
         shown = self.parts.val if self.has_validation else self.parts.train
         self._panel_inputs = self._distorted(
             shown, _NUM_PANEL_EXAMPLES, self.distortion, Stream.val_distortion
@@ -74,6 +75,7 @@ class ImageExperiment(Experiment):
             "std": list(self.parts.std),
             "light_on_dark": self.dataset.light_on_dark,
             "keeps_aspect": self.dataset.keeps_aspect,
+            "margin": self.dataset.margin,
         }
 
     def place_on(self, device: torch.device) -> None:
@@ -135,10 +137,11 @@ class ImageExperiment(Experiment):
         )
         return next(iter(batches))[0]
 
-    def _alone(self, amounts: Mapping[str, float]) -> Similarity:
-        """A distortion of these amounts alone, by the run's own backend."""
-        own = self.distortion if isinstance(self.distortion, Similarity) else Similarity()
-        return own.only(amounts)
+    def _alone(self, factor: str, amount: float) -> DistortionPart:
+        """So much of one factor, by the run's own backend."""
+        own = self.distortion
+        has_backend = isinstance(own, Similarity | Scaled)
+        return alone(factor, amount, own.backend if has_backend else Backend.tensor)
 
     # --- what came out
 
@@ -215,8 +218,8 @@ class ImageExperiment(Experiment):
         return images if colours else torch.cat(images.unbind(dim=1), dim=2).unsqueeze(1)
 
     def _measure_robustness(self, predict: Predict) -> None:
-        settings = robustness.settings()
-        found = predict([self._test(self._alone({factor: amount})) for factor, amount in settings])
+        settings = robustness.settings(self.dataset.factors)
+        found = predict([self._test(self._alone(*setting)) for setting in settings])
         points = [
             robustness.Point(
                 factor,
@@ -243,8 +246,9 @@ class ImageExperiment(Experiment):
         shown: dict[str, DistortionPart] = {"training distortion": self.distortion}
         if self.spec.num_objects == 1:
             shown |= {
-                f"{factor} {amount:g}": self._alone({factor: amount})
+                f"{factor} {amount:g}": self._alone(factor, amount)
                 for factor, amount in robustness.FIGURE_AMOUNTS.items()
+                if factor in self.dataset.factors
             }
         for name, distortion in shown.items():
             inputs = self._distorted(test, _NUM_FIGURE_EXAMPLES, distortion, Stream.test_distortion)

@@ -62,6 +62,11 @@ class Similarity(DistortionPart):
     def apply(self, images: "Tensor", drawn: "Tensor") -> "Tensor":
         return (distort if self.backend is Backend.tensor else distort_pil)(images, drawn)
 
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor":
+        from stnlab.geometry.affine import in_pixels
+
+        return in_pixels(drawn, size, size, align_corners=False)
+
     def only(self, amounts: Mapping[str, float]) -> "Similarity":
         """These amounts, and none of the others, by the same backend."""
         return Similarity(**amounts, backend=self.backend)

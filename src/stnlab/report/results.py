@@ -23,6 +23,7 @@ from stnlab.config import NOT_APPLICABLE, dataset_label, identity
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
 from stnlab.evaluation.clinical import read_predictions
+from stnlab.evaluation.recovery import UNITS
 from stnlab.files import read_yaml
 from stnlab.folder import RunFolder
 from stnlab.schema import ClaimKind
@@ -94,6 +95,11 @@ class Run:
     def value(self, metric: str) -> float | None:
         """A number of ``metrics.json`` by its dotted name; None where there is none."""
         return _number(self.metrics, metric)
+
+    def names(self, dotted: str) -> list[str]:
+        """The names that stand at such a place of ``metrics.json``."""
+        found = _nested(self.metrics, dotted)
+        return list(found) if isinstance(found, dict) else []
 
 
 class Tested(Enum):
@@ -222,6 +228,20 @@ CHALLENGE_METRICS = (
     Metric("test.challenge2012.event2", "event 2 of the last epoch", 1),
     Metric("best.test.challenge2012.event2", "event 2 of the best validation epoch", 1),
 )
+# What warps took back of a distortion, see evaluation.recovery; spreads are in its UNITS.
+RECOVERED_METRICS = tuple(
+    Metric(f"recovered.{kind}.{where}.{name}", f"{kind} {where} the trained range: {name}", 1)
+    for kind in UNITS
+    for where in ("within", "beyond")
+    for name in ("r", "slope", "left")
+)
+# On synthetic series: r of what warps found with what was planted.
+PLANTED_METRICS = (
+    Metric("planted.r_phase", "r of theta23 with the planted phase", 1),
+    Metric("planted.r_tempo", "r of theta22 with the planted tempo", 1),
+)
+# What has tables of its own, where runs have it.
+APART = (*CHALLENGE_METRICS, *RECOVERED_METRICS, *PLANTED_METRICS)
 _TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier", "test.accuracy")
 
 
@@ -235,7 +255,7 @@ def metrics_of(cell: Cell) -> tuple[Metric, ...]:
 
 def label_of(metric: str, cell: Cell) -> str:
     """What a cell's table calls a metric; its key where no table shows it."""
-    known = {each.key: each.label for each in (*metrics_of(cell), *CHALLENGE_METRICS)}
+    known = {each.key: each.label for each in (*metrics_of(cell), *APART)}
     return known.get(metric, metric)
 
 
@@ -553,10 +573,15 @@ def _rows(file: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(opened)
 
 
-def _number(nested: dict[str, Any], dotted: str) -> float | None:
+def _nested(nested: dict[str, Any], dotted: str) -> Any:
     value: Any = nested
     for key in dotted.split("."):
         value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _number(nested: dict[str, Any], dotted: str) -> float | None:
+    value = _nested(nested, dotted)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) <= sys.float_info.max else None  # neither inf nor NaN

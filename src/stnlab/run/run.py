@@ -172,7 +172,10 @@ class Run:
         )
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
-            folder, self.experiment.add_panel, config.trainer.log_every_n_steps
+            folder,
+            self.experiment.add_panel,
+            self.experiment.add_warps,
+            config.trainer.log_every_n_steps,
         )
         self.trainer = self._trainer()
         self.experiment.place_on(self.trainer.strategy.root_device)
@@ -218,7 +221,10 @@ class Run:
                 metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
-                hyperparameters(self.config), _headline(metrics), self.trainer.global_step
+                hyperparameters(self.config),
+                _headline(metrics),
+                self.experiment.shown,
+                self.trainer.global_step,
             )
         finally:
             self.tensorboard.close()
@@ -319,7 +325,7 @@ class Run:
             **self.initial,
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
-        experiment.write(network, last, best_predictions, self._predictions)
+        metrics |= experiment.write(network, last, best_predictions, self._predictions)
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics

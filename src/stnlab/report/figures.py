@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -53,6 +54,31 @@ def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
         if factor == "rotation":
             axes.set_ylabel("test accuracy, %")
     save(figure, path)
+
+
+def draw_share_outside(path: Path, title: str, steps: Mapping[float, float]) -> None:
+    """How much of what is read lies outside of the input, as training goes on.
+
+    Args:
+        path: the SVG to write.
+        title: above all.
+        steps: optimizer step to a share in [0, 1].
+    """
+    figure = Figure(figsize=(6.8, 3.2), layout="constrained")
+    figure.suptitle(plain(title), fontsize=10)
+    axes = figure.subplots()
+    plot_share_outside(axes, steps, color=COLOURS[0], linewidth=1.2)
+    axes.set_ylabel("% read outside of the input")
+    save(figure, path)
+
+
+def plot_share_outside(axes: Axes, steps: Mapping[float, float], **style: Any) -> None:
+    """One run's curve; the first steps, in which most is decided, are wide apart."""
+    axes.plot(list(steps), [100 * share for share in steps.values()], **style)
+    axes.set_xscale("log")
+    axes.set_xlabel("optimizer step")
+    axes.set_ylim(-4, 104)
+    axes.grid(alpha=0.25)
 
 
 def draw_confusion(

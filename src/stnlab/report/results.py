@@ -56,7 +56,8 @@ class Predictions(NamedTuple):
 class Run:
     """One run folder; ``reason`` says why there is no result.
 
-    ``robustness`` maps (factor, amount) to accuracy in [0, 1]. ``history`` has a dict an epoch.
+    ``robustness`` maps (factor, amount) to accuracy in [0, 1], ``outside`` an optimizer step to the
+    share of the grid outside of the input. ``history`` has a dict an epoch.
     ``damaged`` names the files that do not match the checksums that the run left.
     """
 
@@ -69,6 +70,7 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
     history: tuple[dict[str, float], ...] = ()
     robustness: dict[tuple[str, float], float] = field(default_factory=dict)
+    outside: dict[float, float] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
 
     @property
@@ -488,8 +490,10 @@ def _read_run(
         reason = f"stopped after epoch {len(history)}; the sweep's command goes on from there"
     is_robustness_damaged = "robustness.csv" in damage
     robustness = {} if is_robustness_damaged else _read_robustness(path / "robustness.csv", notes)
+    outside = {} if "steps.csv" in damage else _read_outside(path / "steps.csv", notes)
     return Run(
-        path, seed, planned, state, reason, config, metrics, history, robustness, frozenset(damage)
+        *(path, seed, planned, state, reason, config, metrics),
+        *(history, robustness, outside, frozenset(damage)),
     )
 
 
@@ -565,6 +569,19 @@ def _read_robustness(file: Path, notes: list[str]) -> dict[tuple[str, float], fl
         return points
     except (OSError, ValueError, TypeError, KeyError, csv.Error):
         notes.append(f"{_within(file)} cannot be read; its robustness is left out.")
+        return {}
+
+
+def _read_outside(file: Path, notes: list[str]) -> dict[float, float]:
+    if not file.exists():
+        return {}
+    try:
+        steps = {float(row["step"]): float(row["share_outside"]) for row in _rows(file)}
+        if not all(step > 0 and 0 <= share <= 1 for step, share in steps.items()):
+            raise ValueError("a step is not above 0, or a share not in [0, 1]")
+        return steps
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        notes.append(f"{_within(file)} cannot be read; its share outside is left out.")
         return {}
 
 

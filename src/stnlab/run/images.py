@@ -1,12 +1,14 @@
 """A run on images."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from stnlab.checkpoints import load_epoch
 from stnlab.data.batches import BatchSource
 from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixels
 from stnlab.data.randomness import Stream
@@ -20,7 +22,7 @@ from stnlab.layers.network import Network
 from stnlab.layers.transformer import SpatialTransformer, Transformer
 from stnlab.parts import DistortionPart, ImageDataset
 from stnlab.report import figures
-from stnlab.report.film_strip import Frame, as_picture, draw_film_strip, outline_of
+from stnlab.report.film_strip import Frame, as_picture, film_strip, outline_of
 from stnlab.report.panels import labelled_panel
 from stnlab.report.style import save
 from stnlab.run.experiment import Experiment, Predict
@@ -31,6 +33,7 @@ _NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
 _NUM_FIGURE_EXAMPLES = 32
 _PANEL_HEIGHT = 84  # pixels that a small image is enlarged to, at most
 _NUM_STRIPS = 4
+_MOST_EPOCHS = 13  # of a strip
 _NUM_MISTAKES = 24
 # What grows along a strip: how its amounts are written, and which they are.
 _STRIPS: dict[str, tuple[str, list[float]]] = {
@@ -339,12 +342,36 @@ class ImageExperiment(Experiment):
                 )
                 inputs = normalise(distort(images, theta), self.parts.mean, self.parts.std)
                 columns.append(self._frames(network, transformer, inputs, test.targets))
-            draw_film_strip(
-                self.folder.figures / f"film-strip-{factor}.png",
-                f"{self.title()}: what is read of test {self.spec.examples}, and as what",
-                [f"{{:{unit}".format(amount).replace("-", "−") for amount in amounts],
-                list(zip(*columns, strict=True)),
-            )
+            names = [f"{{:{unit}".format(amount).replace("-", "−") for amount in amounts]
+            self._draw_film_strip(factor, names, columns)
+        self._draw_film_strip_of_epochs(network, transformer)
+
+    def _draw_film_strip_of_epochs(self, network: Network, transformer: SpatialTransformer) -> None:
+        """The first distorted test examples at epochs evenly apart, where weights are kept."""
+        kept = self.folder.kept_epochs()
+        if not kept:
+            return
+        places = torch.linspace(0, len(kept) - 1, min(len(kept), _MOST_EPOCHS)).round().int()
+        epochs = [kept[place] for place in places.tolist()]
+        test = self.parts.test.to(torch.device("cpu"))
+        inputs = self._distorted(test, _NUM_STRIPS, self.distortion, Stream.test_distortion)
+        last, columns = copy.deepcopy(network.state_dict()), []
+        for epoch in epochs:
+            network.load_state_dict(load_epoch(self.folder.epoch_checkpoint(epoch)))
+            columns.append(self._frames(network, transformer, inputs, test.targets))
+        network.load_state_dict(last)
+        self._draw_film_strip("epoch", [f"epoch {epoch}" for epoch in epochs], columns)
+
+    def _draw_film_strip(
+        self, kind: str, names: Sequence[str], columns: Sequence[Sequence[Frame]]
+    ) -> None:
+        figure = film_strip(
+            f"{self.title()}: what is read of test {self.spec.examples}, and as what",
+            names,
+            list(zip(*columns, strict=True)),
+        )
+        save(figure, self.folder.figures / f"film-strip-{kind}.png")
+        self.shown[f"{self.spec.examples}/film strip, {kind}"] = figure
 
     def _frames(
         self,

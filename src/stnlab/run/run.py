@@ -36,6 +36,7 @@ from stnlab.evaluation import headline
 from stnlab.files import write_atomically
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
+from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.initial import start_from_another
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
@@ -326,9 +327,19 @@ class Run:
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         metrics |= experiment.write(network, last, best_predictions, self._predictions)
+        self._draw_share_outside()
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
+
+    def _draw_share_outside(self) -> None:
+        steps = {row["step"]: row["share_outside"] for row in self.recorder.steps}
+        if steps:
+            figures.draw_share_outside(
+                self.folder.figures / "share-outside.svg",
+                f"{self.experiment.title()}: the grid outside of the input, batch by batch",
+                steps,
+            )
 
     def _validation(self) -> dict[str, Any]:
         """``validation`` of ``metrics.json``: the best score and its epoch."""

@@ -178,10 +178,9 @@ def rotation_recovered(
         left.scatter(
             applied[first][chosen],
             taken_back[first][chosen],
-            *(size, shade, mark),
+            **{"s": size, "c": shade, "marker": mark, "label": words},
             alpha=0.55,
             linewidths=1 if mark == "x" else 0,
-            label=words,
         )
     left.legend(loc="upper left", fontsize=8, framealpha=0.9)
     left.set_title(

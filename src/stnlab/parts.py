@@ -335,7 +335,7 @@ class ImageWarp(WarpPart):
         """
         import torch
 
-        row, column = (max(1, round(14 * side / max(size))) for side in size)
+        row, column = (round(14 * side / min(size)) for side in size)
         grid = self.grid(theta, (2 * row + 1, 2 * column + 1), True)
         along_x = (grid[:, row, column + 1] - grid[:, row, column - 1]) * (column / 2)
         along_y = (grid[:, row + 1, column] - grid[:, row - 1, column]) * (row / 2)

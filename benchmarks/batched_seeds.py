@@ -82,8 +82,10 @@ def measure(dataset: str, model: str) -> dict[str, Any]:
     ms: dict[str, list[float]] = {"batched": [], "kernel": [], "operators": []}
     for number in range(ROUNDS + 1):
         for kind, step in (("batched", batched), ("kernel", alone), ("operators", alone)):
-            with mock.patch.object(blocks, "path", lambda: "torch") if kind == "operators" else (
-                mock.patch.object(blocks, "path", blocks.path)
+            with (
+                mock.patch.object(blocks, "path", lambda: "torch")
+                if kind == "operators"
+                else (mock.patch.object(blocks, "path", blocks.path))
             ):
                 began = time.perf_counter()
                 for _ in range(STEPS):

@@ -14,7 +14,16 @@ from typing import Any
 from stnlab.report.claims import ClaimResult, test_claims
 from stnlab.report.published import Published, PublishedResult
 from stnlab.report.rates import Rate, RatesTest, machine_of
-from stnlab.report.results import CHALLENGE_METRICS, Cell, Metric, Run, Study, metrics_of
+from stnlab.report.results import (
+    APART,
+    CHALLENGE_METRICS,
+    RECOVERED_METRICS,
+    Cell,
+    Metric,
+    Run,
+    Study,
+    metrics_of,
+)
 from stnlab.report.statistics import (
     Comparison,
     Interval,
@@ -85,7 +94,7 @@ def summarise(study: Study, published: Published) -> StudyResult:
     rows += [
         _row(study, cell, metric, published)
         for cell in study.cells
-        for metric in CHALLENGE_METRICS
+        for metric in APART
         if cell.values(metric.key)
     ]
     return StudyResult(study, tuple(rows), test_claims(study, published))
@@ -95,7 +104,7 @@ def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
     values = cell.values(metric.key)
     collapsed = {run.seed for run in cell.collapsed_runs()} & values.keys()
     sample = describe(list(values.values()), collapsed=bool(collapsed))
-    if is_wide(sample):
+    if is_wide(sample) and metric not in RECOVERED_METRICS:  # whose units are others
         sample = sample._replace(interval=None)
     rest = list(cell.values(metric.key, with_collapsed=False).values())
     found = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric.key)

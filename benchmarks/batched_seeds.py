@@ -6,7 +6,7 @@
 One step (forward, backward, Adam; batch 64) of SEEDS networks at once, each with its own images and
 weights, as torch.vmap makes it of our network (grouped convolutions), against as many steps of one
 network after another: with the compiled kernel, and with torch's operators. One thread each, so
-that the ratio is also that of processes side by side. In alternation; a ratio is that of neighbours.
+that the ratio is also that of processes side by side. In alternation; a ratio is of neighbours.
 The result is written to benchmarks/results/batched-seeds-CLASS.json.
 """
 
@@ -82,11 +82,8 @@ def measure(dataset: str, model: str) -> dict[str, Any]:
     ms: dict[str, list[float]] = {"batched": [], "kernel": [], "operators": []}
     for number in range(ROUNDS + 1):
         for kind, step in (("batched", batched), ("kernel", alone), ("operators", alone)):
-            with (
-                mock.patch.object(blocks, "path", lambda: "torch")
-                if kind == "operators"
-                else (mock.patch.object(blocks, "path", blocks.path))
-            ):
+            path = "torch" if kind == "operators" else blocks.path()
+            with mock.patch.object(blocks, "path", return_value=path):
                 began = time.perf_counter()
                 for _ in range(STEPS):
                     step(images, targets)

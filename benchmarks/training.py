@@ -6,12 +6,12 @@
     python -m benchmarks.training --before ../stnlab-before    ... and against another checkout
 
 Everything is measured in alternation, in short bursts of processes that are all there from the
-beginning, so that a machine that slows down slows all alike; who is not asked stands still. A ratio is that of
-two neighbouring bursts; its median and its range are told. "side by side" runs two of our processes
-at a time, one thread each, as a sweep does on two cores; its figure is a run's time for a step,
-divided by the two runs. The naive pipeline may use both cores (threads and DataLoader workers), the best of 0, 2 and 4
-workers. --before names a checkout of another commit with a .venv in it, measured side by side, too,
-by its own benchmarks/worker.py, which has to answer as this one does.
+beginning, so that a machine that slows down slows all alike; who is not asked stands still. A ratio
+is that of two neighbouring bursts; its median and its range are told. "side by side" runs two of
+our processes at a time, one thread each, as a sweep does on two cores; its figure is a run's time
+for a step, divided by the two runs. The naive pipeline may use both cores (threads and DataLoader
+workers), the best of 0, 2 and 4 workers. --before names a checkout of another commit with a .venv
+in it, measured side by side, too, by its own benchmarks/worker.py, which answers as this one does.
 The result is written to benchmarks/results/training-CLASS.json, by the class of the processor.
 """
 

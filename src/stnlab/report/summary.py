@@ -16,7 +16,6 @@ from stnlab.report.published import Published, PublishedResult
 from stnlab.report.rates import Rate, RatesTest, machine_of
 from stnlab.report.results import (
     APART,
-    CHALLENGE_METRICS,
     RECOVERED_METRICS,
     Cell,
     Metric,

@@ -14,10 +14,16 @@ MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 # From SPEC's sizes by hand: a convolution has (in * k * k + 1) * out, a layer (in + 1) * out.
 # None: refused.
 NUM_PARAMETERS = {
-    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "two-channel": {"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "multi-stn": 43_819},
-    "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
+    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "two-channel": {
+        **{"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "stn-fcn": 105_465},
+        "multi-stn": 43_819,
+    },
+    "same-image": {
+        **{"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "stn-fcn": 105_465},
+        "multi-stn": 50_737,
+    },
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
         "time-in-range": 6_598,
@@ -26,7 +32,10 @@ NUM_PARAMETERS = {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
         "time-in-range": 6_822,
     },
-    "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "images": {
+        **{"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "stn-fcn": 201_193},
+        "multi-stn": None,
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
         "time-in-range": 834,

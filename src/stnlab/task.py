@@ -197,7 +197,7 @@ class Classification(pl.LightningModule):
         self._collected = {}
 
     def training_step(self, chunk: list[Batch] | Batch, batch_idx: int) -> dict[str, Tensor]:
-        """An optimizer step for each batch of the chunk; returns the last one's loss.
+        """An optimizer step for each batch of the chunk; returns the last one's loss and thetas.
 
         A loader of another make gives one batch at a time. Whether the losses are numbers is asked
         once they are all computed, so that no step waits for the one before. Until then nothing but
@@ -225,7 +225,8 @@ class Classification(pl.LightningModule):
             self._collect("train", Predictions(logits.detach(), targets, None))
         self._check_finite(losses, thetas)
         self._losses += losses
-        return {"loss": losses[-1]}
+        last = {"loss": losses[-1]}
+        return last if thetas[-1] is None else last | {"theta": thetas[-1]}
 
     def _with_penalty(self, loss: Tensor, theta: Tensor | None) -> Tensor:
         """What a step goes down: the cross-entropy, and what the model adds to it."""

@@ -73,8 +73,10 @@ def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, An
         """(N, 2 * height * width): all x, then all y."""
         return warp.grid(theta, size, corners).permute(0, 3, 1, 2).flatten(1)
 
+    value = module.padding_value
     return described | {
         "per_channel": module.per_channel,
+        "padding_value": [] if value is None else value.flatten().tolist(),  # by channel
         "size": list(size),
         "align_corners": corners,
         "has_values": False,

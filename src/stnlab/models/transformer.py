@@ -172,6 +172,7 @@ def build_spatial_transformer(
         view_size=view_size,
         per_channel=per_channel,
         padding_mode=config.padding.label,
+        padding_value=config.padding.value(config.dataset, spec),
         align_corners=align_corners,
         localization=localization,
     )

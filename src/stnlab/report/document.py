@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from stnlab.config import NOT_APPLICABLE
+from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.claims import rates_of
@@ -19,12 +21,22 @@ from stnlab.report.protocol import (
 )
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
 from stnlab.report.rates import NOT_RECORDED, Rate
-from stnlab.report.results import CHALLENGE_METRICS, RunState, Study, metrics_of, read_study
-from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
+from stnlab.report.results import (
+    APART,
+    CHALLENGE_METRICS,
+    PLANTED_METRICS,
+    Cell,
+    RunState,
+    Study,
+    metrics_of,
+    read_study,
+)
+from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample, describe
 from stnlab.report.study_figures import draw_claims, draw_study, file_name
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 EXPLORE_PAGE = "explore.html"
+_MAX_CLASSES = 12  # columns of a table
 _SIGNS = {
     CONSISTENT: f"✓ {CONSISTENT}",
     CANNOT_TELL: f"? {CANNOT_TELL}",
@@ -111,7 +123,7 @@ def _side_by_side(results: Sequence[StudyResult]) -> SideBySide | None:
     differences: dict[tuple[str, str], list[str]] = {}
     for result in results:
         for row in result.rows:
-            if row.metric not in CHALLENGE_METRICS:
+            if row.metric not in APART:
                 samples.setdefault((row.cell.name, row.metric.label), []).append(row.sample)
         for claim in result.claims:
             for pair in claim.pairs:
@@ -239,6 +251,72 @@ def _entries(result: StudyResult) -> list[tuple[str, str, list[Entry]]]:
     return [(*key, entries) for key, entries in found.items()]
 
 
+def _recovered(result: StudyResult) -> list[tuple[str, str, list[str]]]:
+    """What warps took back: (cell, kind of motion and its unit, a text for each column)."""
+    columns = [
+        *(f"within.{name}" for name in ("r", "slope", "before", "left", "left_by_class")),
+        *(f"beyond.{name}" for name in ("r", "slope", "before", "left")),
+    ]
+    return [
+        (
+            cell.name,
+            f"{kind.replace('_', ' ')}, {unit}",
+            [_over_seeds(cell, f"recovered.{kind}.{column}") for column in columns],
+        )
+        for cell in result.study.cells
+        for kind, unit in UNITS.items()
+        if cell.values(f"recovered.{kind}.within.left")
+        or cell.values(f"recovered.{kind}.beyond.left")
+    ]
+
+
+def _over_seeds(cell: Cell, key: str) -> str:
+    return numerals.spread(describe(list(cell.values(key).values())), 1).replace("-", "−")
+
+
+class ByClass(NamedTuple):
+    """What of rotations is taken back of each class: (cell, what, a text for each of ``names``)."""
+
+    names: list[str]
+    rows: list[tuple[str, str, list[str]]]
+
+
+def _recovered_by_class(result: StudyResult) -> ByClass | None:
+    """None where no run tells, or where there are more classes than a table is read of."""
+    place = "recovered.rotation.within.by_class"
+    cells = [cell for cell in result.study.cells if cell.values("recovered.rotation.within.left")]
+    names = dict.fromkeys(
+        name for cell in cells for run in cell.complete_runs() for name in run.names(place)
+    )
+    if not 0 < len(names) <= _MAX_CLASSES:
+        return None
+    rows = [
+        (cell.name, words, [_over_seeds(cell, f"{place}.{name}.{key}") for name in names])
+        for cell in cells
+        for key, words in (("slope", "slope"), ("left", "left, degrees"))
+    ]
+    return ByClass(list(names), rows)
+
+
+def _planted(result: StudyResult) -> list[tuple[str, str, list[str], str]]:
+    """How well planted warps were found: (cell, of what, a text for each seed, all of them)."""
+    return [
+        (
+            cell.name,
+            metric.label,
+            [_found(run.value(metric.key)) for run in cell.complete_runs()],
+            _over_seeds(cell, metric.key),
+        )
+        for cell in result.study.cells
+        if cell.dataset == "mimic-synthetic" and cell.init != NOT_APPLICABLE
+        for metric in PLANTED_METRICS
+    ]
+
+
+def _found(r: float | None) -> str:
+    return "not recorded" if r is None else numerals.decimals(r)
+
+
 def _sources(result: StudyResult) -> list[str]:
     """Where the published numbers in the table come from; by cell, unless it is one place."""
     compared = [(row, row.published[0]) for row in result.rows if row.published_sample.n]
@@ -255,7 +333,7 @@ def _by_dataset(result: StudyResult) -> list[tuple[str, list[list[Row]]]]:
         (
             name,
             [
-                [row for row in result.rows_of(cell) if row.metric not in CHALLENGE_METRICS]
+                [row for row in result.rows_of(cell) if row.metric not in APART]
                 for cell in result.study.cells
                 if cell.dataset == name
             ],
@@ -343,6 +421,8 @@ _FILTERS: dict[str, Any] = {
     "by_challenge": _by_challenge,
     "entries": _entries,
     "interval": _interval,
+    "recovered": _recovered,
+    "recovered_by_class": _recovered_by_class,
     "row_verdict": _row_verdict,
     "compared": numerals.compared,
     "without_collapsed": _without_collapsed,
@@ -359,6 +439,7 @@ _FILTERS: dict[str, Any] = {
     "main_label": lambda cell: metrics_of(cell)[0].label,
     "p": numerals.p,
     "percent": numerals.percent,
+    "planted": _planted,
     "published": _published,
     "rates": lambda result: rates_of(result.claims),
     "seed_columns": _seed_columns,

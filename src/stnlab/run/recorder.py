@@ -18,13 +18,18 @@ from stnlab.checkpoints import damaged, load_checkpoint
 from stnlab.errors import UserError
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
+from stnlab.layers.transformer import share_outside
 from stnlab.task import Classification
 
 Row = dict[str, float]
+_MOST_STEPS_BETWEEN = 100  # rows of steps.csv; a collapse is over in as many
 
 
 class Recorder(Checkpoint):
     """After every epoch: a row of ``history.csv``, ``last.ckpt``, and ``best.ckpt`` if it is one.
+
+    Where there is a transformer, ``steps.csv`` follows the share of the last batch's sampling
+    points that lie outside of the input: in narrow steps at first, when most collapses happen.
 
     Lightning calls a Checkpoint after the module's own hooks, when the epoch's scores are known.
     What an epoch draws at random is keyed by (seed, epoch), so going on from the end of an epoch
@@ -50,6 +55,7 @@ class Recorder(Checkpoint):
         self.data = {name: value for name, value in data.items() if name.endswith("sha256")}
         self.measure = measure
         self.history: list[Row] = []
+        self.steps: list[Row] = []
         self.has_collapsed = has_collapsed
         self._collapsed: list[bool] = []  # of each epoch
         self._epoch_began = 0.0
@@ -76,6 +82,24 @@ class Recorder(Checkpoint):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_began = time.perf_counter()
 
+    def on_train_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        step, last = trainer.global_step, self.steps[-1]["step"] if self.steps else 0
+        if step < last + min(last // 8, _MOST_STEPS_BETWEEN) or "theta" not in outputs:
+            return
+        assert isinstance(pl_module, Classification)
+        transformer = pl_module.network.transformer
+        assert transformer is not None
+        share = share_outside(transformer, outputs["theta"])
+        if share is not None:
+            self.steps.append({"step": step, "share_outside": round(share.item(), 4)})
+
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Classification)
         row: Row = {"epoch": trainer.current_epoch + 1}
@@ -88,10 +112,20 @@ class Recorder(Checkpoint):
         if self.best is row:
             _save(trainer, self.folder.best_checkpoint)
         _save(trainer, self.folder.last_checkpoint)
+        self._write()
+
+    def _write(self) -> None:
         write_atomically(self.folder.history, _as_csv(self.history))
+        if self.steps:
+            write_atomically(self.folder.steps, _as_csv(self.steps))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "collapsed": self._collapsed, "data": self.data}
+        return {
+            "history": self.history,
+            "steps": self.steps,
+            "collapsed": self._collapsed,
+            "data": self.data,
+        }
 
     def data_before(self) -> dict[str, Any]:
         """The checksums of the data that the run went through before it was interrupted.
@@ -116,11 +150,12 @@ class Recorder(Checkpoint):
         try:
             task.load_state_dict(checkpoint["state_dict"])
             state = checkpoint["callbacks"][self.state_key]
-            self.history, self._collapsed = state["history"], state.get("collapsed", [])
+            self.history, self.steps = state["history"], state.get("steps", [])
+            self._collapsed = state.get("collapsed", [])
         except (RuntimeError, KeyError, TypeError) as error:
             raise damaged(self.folder.last_checkpoint, "it is of another network") from error
         # A run that was killed between the two files has a row less here.
-        write_atomically(self.folder.history, _as_csv(self.history))
+        self._write()
         trainer.fit_loop.epoch_progress.current = _ProcessedTracker(
             ready=len(self.history),
             started=len(self.history),

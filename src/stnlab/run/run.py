@@ -36,6 +36,7 @@ from stnlab.evaluation import headline
 from stnlab.files import write_atomically
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
+from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.initial import start_from_another
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
@@ -175,7 +176,10 @@ class Run:
         )
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
-            folder, self.experiment.add_panel, config.trainer.log_every_n_steps
+            folder,
+            self.experiment.add_panel,
+            self.experiment.add_warps,
+            config.trainer.log_every_n_steps,
         )
         self.trainer = self._trainer()
         self.experiment.place_on(self.trainer.strategy.root_device)
@@ -221,7 +225,10 @@ class Run:
                 metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
-                hyperparameters(self.config), _headline(metrics), self.trainer.global_step
+                hyperparameters(self.config),
+                _headline(metrics),
+                self.experiment.shown,
+                self.trainer.global_step,
             )
         finally:
             self.tensorboard.close()
@@ -325,7 +332,8 @@ class Run:
             **self.initial,
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
-        experiment.write(network, last, best_predictions, self._predictions)
+        metrics |= experiment.write(network, last, best_predictions, self._predictions)
+        self._draw_share_outside()
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
@@ -337,6 +345,15 @@ class Run:
             task.network, task.epoch_scores["val"], task.val_predictions
         )
         return bool(found["collapsed"])
+
+    def _draw_share_outside(self) -> None:
+        steps = {row["step"]: row["share_outside"] for row in self.recorder.steps}
+        if steps:
+            figures.draw_share_outside(
+                self.folder.figures / "share-outside.svg",
+                f"{self.experiment.title()}: the grid outside of the input, batch by batch",
+                steps,
+            )
 
     def _validation(self) -> dict[str, Any]:
         """``validation`` of ``metrics.json``: the best score and its epoch."""

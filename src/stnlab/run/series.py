@@ -128,12 +128,12 @@ class SeriesExperiment(Experiment):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
+    ) -> dict[str, Any]:
         transformer, found = network.transformer, last[0]
         if self.spec.task is Task.multiclass:
             self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:
-            return
+            return {}
         theta = found.theta[:, 0].double().cpu().numpy()
         names = transformer.parameter_names
         write_atomically(
@@ -142,6 +142,7 @@ class SeriesExperiment(Experiment):
         if np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
+        return {}
 
     @torch.no_grad()
     def _draw_warped(self, transformer: Transformer) -> None:

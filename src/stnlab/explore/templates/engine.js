@@ -44,8 +44,8 @@ const engine = (() => {
     return grid;
   }
 
-  // Bilinear; outside lies 0, or with "border" the nearest pixel.
-  function sample(image, grid, [height, width], padding, alignCorners) {
+  // Bilinear; outside lies 0, with "border" the nearest pixel, or with "black" a channel's own value.
+  function sample(image, grid, [height, width], padding, alignCorners, black = []) {
     const [channels, rows, columns] = image.shape;
     const count = height * width,
       out = new Float32Array(channels * count);
@@ -62,14 +62,14 @@ const engine = (() => {
         [top, 1 - (y - top)],
         [top + 1, y - top],
       ]) {
-        if (row < 0 || row >= rows) continue;
         for (const [column, rightward] of [
           [left, 1 - (x - left)],
           [left + 1, x - left],
         ]) {
-          if (column < 0 || column >= columns) continue;
+          const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+          if (!inside && !black.length) continue;
           for (let c = 0; c < channels; c++) {
-            const value = image.data[(c * rows + row) * columns + column];
+            const value = inside ? image.data[(c * rows + row) * columns + column] : black[c];
             out[c * count + i] += downward * rightward * value;
           }
         }
@@ -257,7 +257,8 @@ const engine = (() => {
           }));
       const num = transformer.names.length;
       views = [];
-      for (const image of seen) {
+      for (const [channel, image] of seen.entries()) {
+        const black = transformer.padding_value ?? [];
         const all = through(transformer.localization, [image], weights);
         for (let k = 0; k < all.length; k += num) {
           const said = Array.from(all.subarray(k, k + num));
@@ -272,6 +273,7 @@ const engine = (() => {
             transformer.size,
             transformer.padding,
             transformer.align_corners,
+            transformer.per_channel ? black.slice(channel, channel + 1) : black,
           );
           const [slope, offset] = transformer.has_values ? theta.slice(-2) : [1, 0];
           views.push({ ...view, data: view.data.map((value) => slope * value + offset) });

@@ -56,9 +56,7 @@ class Recorder(Checkpoint):
         self.measure = measure
         self.history: list[Row] = []
         self.steps: list[Row] = []
-        self._shares: list[
-            tuple[int, Tensor]
-        ] = []  # of this epoch's, still where they were computed
+        self._shares: list[tuple[int, torch.Tensor]] = []  # of this epoch, not read yet
         self.has_collapsed = has_collapsed
         self._collapsed: list[bool] = []  # of each epoch
         self._epoch_began = 0.0

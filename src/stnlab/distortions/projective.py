@@ -23,7 +23,7 @@ class Projective(Scaled):
 
     Four corners have a picture between them only if none lies within the triangle of the others,
     and if the horizon does not cross the image's centre; corners that have none are drawn again
-    (1.2% of those at a scale of 0.75 to 1 and 5 pixels of 28).
+    (1.4% of those at a scale of 0.75 to 1 and 5 pixels of 28).
 
     Source: Jaderberg et al. (2015), appendix A.4, which says nothing of such corners.
     """

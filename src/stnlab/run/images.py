@@ -146,8 +146,8 @@ class ImageExperiment(Experiment):
     def _alone(self, factor: str, amount: float) -> DistortionPart:
         """So much of one factor, by the run's own backend."""
         own = self.distortion
-        has_backend = isinstance(own, Similarity | Scaled)
-        return alone(factor, amount, own.backend if has_backend else Backend.tensor)
+        backend = own.backend if isinstance(own, Similarity | Scaled) else Backend.tensor
+        return alone(factor, amount, backend)
 
     # --- what came out
 

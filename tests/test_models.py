@@ -59,6 +59,22 @@ NUM_PARAMETERS = {
         "time-in-range": 834,
     },
 }
+# The same at about the original paper's size: cnn, fcn, stn, stn-fcn.
+OF_28 = (331_690, 335_114, 342_776, 362_544)
+NUM_PARAMETERS_400K = {
+    **dict.fromkeys(("rot90", "RTS", "jaderberg-r", "jaderberg-p", "jaderberg-e"), OF_28),
+    "jaderberg-rts": (460_714, 585_994, 477_800, 644_784),
+    "jaderberg-tc": (921_514, 1_056_010, 964_600, 1_173_552),
+    "two-channel": (337_459, 538_131, 349_045, 590_649),
+    "same-image": (418_291, 538_131, 432_177, 590_649),
+    "images": (372_323, 919_043, 385_609, 1_019_689),
+    "mimic": (130_146, 1_066_242, None, None),
+    "physionet2012": (133_602, 1_139_970, None, None),
+    "series": (87_587, 158_211, None, None),
+}
+for _dataset, _sizes in NUM_PARAMETERS_400K.items():
+    _models = [f"{model}-400k" for model in ("cnn", "fcn", "stn", "stn-fcn")]
+    NUM_PARAMETERS[_dataset] |= dict(zip(_models, _sizes, strict=True))
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
 WARPS = sorted(path.stem for path in (CONF_DIR / "warp").glob("*.yaml"))
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stnlab.errors import UserError
 from stnlab.layers.classifier import ConvClassifier, FullyConnected
 from stnlab.layers.convolution import ConvPoolRelu, ConvPoolRelu1d
-from stnlab.layers.localization import ThetaNetwork
+from stnlab.layers.localization import Localization, ThetaNetwork
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import SpatialTransformer, TimeTransformer, Transformer
 from stnlab.parts import ImageWarp, WarpPart
@@ -117,6 +117,8 @@ def _linear(warp: WarpPart, planes: Callable[[Tensor], Tensor]) -> dict[str, Any
 def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[dict[str, Any]]:
     """Blocks of convolution, batch norm, pooling and ReLU; linear layers with ReLU between them."""
     if not isinstance(module, ThetaNetwork | ConvClassifier | FullyConnected):
+        raise _cannot(module)
+    if isinstance(module, Localization) and (module.half_size or not module.last_pool):
         raise _cannot(module)
     layers: list[dict[str, Any]] = []
     for name, layer in module.named_modules(prefix=prefix):

@@ -66,7 +66,9 @@ def norm(num_axes: int, channels: int) -> Norm:
     return (nn.BatchNorm1d if num_axes == 1 else nn.BatchNorm2d)(channels)
 
 
-def in_a_row(inputs: Tensor, *blocks: Block, norms: Sequence[Norm] = ()) -> Tensor:
+def in_a_row(
+    inputs: Tensor, *blocks: Block, norms: Sequence[Norm] = (), last_pool: bool = True
+) -> Tensor:
     """What the blocks make of ``inputs``, one after the other; faster than a call of each.
 
     Args:
@@ -74,10 +76,17 @@ def in_a_row(inputs: Tensor, *blocks: Block, norms: Sequence[Norm] = ()) -> Tens
         blocks: one or more.
         norms: between each block's convolution and its pooling; none, or one for each. In training
             they look at the whole batch, which takes torch's own operators.
+        last_pool: whether the last block has its pooling.
     """
+    if not last_pool:
+        before = norms[:-1]
+        inputs = in_a_row(inputs, *blocks[:-1], norms=before) if len(blocks) > 1 else inputs
+        last = _convolve(inputs, blocks[-1])
+        return (norms[-1](last) if norms else last).relu()
     if any(each.training for each in norms):
         for block, between in zip(blocks, norms, strict=True):
-            inputs = _conv_norm_pool_relu(inputs, block, between)
+            y = between(_convolve(inputs, block))
+            inputs = (F.max_pool1d if y.dim() == 3 else F.max_pool2d)(y, 2).relu_()
         return inputs
     parameters: list[Tensor] = []
     for block in blocks:
@@ -94,10 +103,9 @@ def in_a_row(inputs: Tensor, *blocks: Block, norms: Sequence[Norm] = ()) -> Tens
     return kernel.plain(inputs, *parameters)
 
 
-def _conv_norm_pool_relu(images: Tensor, block: Block, between: Norm) -> Tensor:
-    assert block.bias is not None
-    y = between(block._conv_forward(images, block.weight, block.bias))
-    return (F.max_pool1d if y.dim() == 3 else F.max_pool2d)(y, 2).relu_()
+def _convolve(inputs: Tensor, block: Block) -> Tensor:
+    """The block's convolution alone."""
+    return block._conv_forward(inputs, block.weight, block.bias)
 
 
 def _with_norms(parameters: list[Tensor], norms: Sequence[Norm]) -> list[Tensor]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stnlab.layers.convolution import Block, Norm, conv_pool_relu, in_a_row, norm, output_size
@@ -52,7 +53,9 @@ class Localization(ThetaNetwork):
     """Blocks of convolution, max-pool 2 and ReLU; a hidden layer; one theta or several.
 
     Source: SEED section 4.1.2. Input (N, channels, height, width) or (N, channels, steps), output
-    (N, num_views, num_parameters). Batch norm stands between each convolution and its pooling.
+    (N, num_views, num_parameters). Batch norm stands between each convolution and its pooling. At
+    ``half_size`` the input is pooled first, by its mean; without ``last_pool`` the last block has
+    no pooling.
     """
 
     def __init__(
@@ -66,9 +69,12 @@ class Localization(ThetaNetwork):
         num_parameters: int,
         *,
         batch_norm: bool = False,
+        half_size: bool = False,
+        last_pool: bool = True,
         bounded: Bounded | None = None,
     ) -> None:
         super().__init__()
+        self.half_size, self.last_pool = half_size, last_pool
         blocks: list[Block] = []
         norms: list[Norm] = []
         widths = pairwise((in_channels, *channels))
@@ -81,13 +87,20 @@ class Localization(ThetaNetwork):
                 norms.append(norm(len(size), after))
                 self.add_module(f"norm{number}", norms[-1])
         self.blocks, self.norms = tuple(blocks), tuple(norms)
-        left = math.prod(output_size(size, *kernel_sizes))
-        self.hidden = nn.Linear(channels[-1] * left, hidden)
+        if half_size:
+            size = tuple(length // 2 for length in size)
+        left = output_size(size, *kernel_sizes)
+        if not last_pool:
+            before_last = output_size(size, *kernel_sizes[:-1])
+            left = tuple(length - kernel_sizes[-1] + 1 for length in before_last)
+        self.hidden = nn.Linear(channels[-1] * math.prod(left), hidden)
         self._end_with(hidden, num_views, num_parameters, bounded)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        features = in_a_row(inputs, *self.blocks, norms=self.norms).flatten(1)
-        return self._theta(self.hidden(features).relu_())
+        if self.half_size:
+            inputs = (F.avg_pool1d if inputs.dim() == 3 else F.avg_pool2d)(inputs, 2)
+        features = in_a_row(inputs, *self.blocks, norms=self.norms, last_pool=self.last_pool)
+        return self._theta(self.hidden(features.flatten(1)).relu_())
 
 
 class DenseLocalization(ThetaNetwork):

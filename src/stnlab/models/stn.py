@@ -35,15 +35,22 @@ class LocalizationKeys(ThetaKeys, _Blocks):
     """Convolutions that predict theta; after each, if asked for, batch norm.
 
     Source of ``batch_norm``, before pooling and ReLU: Ioffe and Szegedy (2015), section 3.2.
+    ``half_size`` reads the input at half its size; without ``last_pool`` the last convolution goes
+    unpooled: both as the ST-CNN of Jaderberg et al. (2015) has it.
     """
 
     batch_norm: bool = False
+    half_size: bool = False
+    last_pool: bool = True
 
     def check(self, size: tuple[int, ...]) -> None:
+        if self.half_size:
+            size = tuple(length // 2 for length in size)
         require_blocks(
             *("model.localization.channels", self.channels),
             *("model.localization.kernel_sizes", self.kernel_sizes),
             size,
+            last_pool=self.last_pool,
         )
         require_count("model.localization.hidden", self.hidden, MAX_WIDTH)
         super().check(size)
@@ -61,6 +68,8 @@ class LocalizationKeys(ThetaKeys, _Blocks):
             *(self.channels, self.kernel_sizes, self.hidden, channels, size),
             *(num_views, len(identity)),
             batch_norm=self.batch_norm,
+            half_size=self.half_size,
+            last_pool=self.last_pool,
             bounded=self.bounded(identity),
         )
 

@@ -84,7 +84,12 @@ def read_published(folder: Path = PUBLISHED_DIR) -> Published:
         points = _points(csv.DictReader(file))
     curves = {key: _curve(rows) for key, rows in points.items()}
     with (folder / "jaderberg2015.csv").open(encoding="utf-8", newline="") as file:
-        originals = tuple(_original(row) for row in csv.DictReader(file) if _is_of_digits(row))
+        originals = tuple(
+            _original(row, size)
+            for row in csv.DictReader(file)
+            for size in ("", "-400k")
+            if _is_of_digits(row)
+        )
     return Published((*results, *_clean_results(points), *originals), curves)
 
 
@@ -136,14 +141,14 @@ def _is_of_digits(row: dict[str, str]) -> bool:
     return row["dataset"] != "addition"  # results.csv has what is comparable of it
 
 
-def _original(row: dict[str, str]) -> PublishedResult:
-    """A line of the original paper's table 1, where errors are."""
+def _original(row: dict[str, str], size: str) -> PublishedResult:
+    """A line of the original paper's table 1, where errors are; for networks of either size."""
     has_warp = row["warp"] != "none"
     start = ("identity", "black") if has_warp else (NOT_APPLICABLE, NOT_APPLICABLE)
     accuracy = 1 - float(row["error"]) / 100
     return PublishedResult(
         f"jaderberg-{row['dataset'].lower()}",
-        _MODELS[row["model"]],
+        f"{_MODELS[row['model']]}{size}",
         *start,
         "test.distorted.accuracy",
         Sample(_NUM_RUNS, accuracy, None, None),

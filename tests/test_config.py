@@ -99,7 +99,11 @@ MISTAKES = [
     (["distortion.rotation=nan"], r"distortion\.rotation is nan"),
     (["distortion.scale=1"], r"distortion\.scale is 1\.0; allowed: 0 to below 1"),
     (["distortion.backend=opencv"], r"'distortion\.backend': .*expected one of \[tensor, pil\]"),
-    (["padding.mode=reflect"], r"'padding\.mode': .*expected one of \[zeros, border\]"),
+    (["padding.mode=reflect"], r"'padding\.mode': .*expected one of \[zeros, border, black\]"),
+    (
+        ["dataset=mimic", "dataset.source=synthetic", "padding=black"],
+        r"padding=black does not go with dataset=mimic: .*series of time, which have none\. ",
+    ),
     (["optimizer.lr=0"], r"optimizer\.lr is 0\.0; allowed: above 0"),
     (["optimizer.betas=[0.9]"], r"optimizer\.betas is \[0\.9\]; allowed: two numbers"),
     (["trainer.max_epochs=0"], r"trainer\.max_epochs is 0; allowed: 1 or more"),

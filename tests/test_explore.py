@@ -122,6 +122,11 @@ PAGES = {
         "dataset=two-channel model=cnn",
         "dataset=two-channel model=stn warp=rotation model.align_corners=false",
         "dataset=two-channel model=multi-stn padding=border",
+        "dataset=two-channel model=multi-stn padding=black",
+    ],
+    "canvas": [
+        "dataset=jaderberg-rts model=stn padding=black",
+        "dataset=jaderberg-rts model=stn warp=projective padding=black model.align_corners=false",
     ],
     "same-image": [
         "dataset=same-image model=stn warp=rotation",

@@ -15,7 +15,8 @@ from stnlab.trained import Trained
 WARPS = ("translation", "rotation", "similarity", "scale-translation", "projective", "tps")
 PAIRS = [
     *(("rot90", model) for model in ("cnn", "fcn", "stn", *("stn warp=" + w for w in WARPS))),
-    *(("two-channel", model) for model in ("stn", "multi-stn")),
+    ("jaderberg-rts", "stn warp=tps padding=black"),
+    *(("two-channel", model) for model in ("stn", "multi-stn", "multi-stn padding=black")),
     *(("same-image", model) for model in ("cnn", "multi-stn")),
     *(("mimic", m) for m in ("cnn", "fcn", "ts-stn", "lstm", "logistic", "time-in-range")),
 ]

@@ -1,9 +1,12 @@
 """The networks: every size pinned, every combination stepped once."""
 
+import itertools
+
 import pytest
 import torch
 
 from stnlab.config import CONF_DIR, compose
+from stnlab.data.image_batches import Examples, ImageBatches
 from stnlab.errors import UserError
 from stnlab.layers.network import build_network
 from stnlab.task import Classification
@@ -18,6 +21,11 @@ NUM_PARAMETERS = {
     "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
     "two-channel": {"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "multi-stn": 43_819},
     "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
+    "jaderberg-r": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
+    "jaderberg-p": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
+    "jaderberg-e": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
+    "jaderberg-rts": {"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "multi-stn": None},
+    "jaderberg-tc": {"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "multi-stn": None},
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
         "time-in-range": 6_598,
@@ -33,6 +41,7 @@ NUM_PARAMETERS = {
     },
 }
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
+WARPS = sorted(path.stem for path in (CONF_DIR / "warp").glob("*.yaml"))
 
 
 def network(*overrides):
@@ -69,6 +78,29 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     optimizer.step()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in built.parameters())
     assert any(not torch.equal(p, old) for p, old in zip(built.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("dataset", [each for each in DATASETS if each.startswith("jaderberg")])
+def test_every_warp_takes_a_step_on_what_the_paper_was_tried_on(dataset):
+    """Of every model that has one, on digits as they are trained on."""
+    parts = compose([f"dataset={dataset}"]).dataset.load()
+    fitting = [model for model in MODELS if NUM_PARAMETERS[dataset].get(model)]
+    for model, warp in itertools.product(fitting, set(WARPS) - {"time-affine"}):
+        config = compose([f"dataset={dataset}", f"model={model}", f"warp={warp}", "padding=black"])
+        if not config.model.has_transformer:
+            continue
+        few = Examples(parts.train.images, parts.train.members[:4], parts.train.targets[:4])
+        batches = ImageBatches(
+            *(few, config.dataset.spec()),
+            **{"mean": parts.mean, "std": parts.std, "batch_size": 4},
+            distortion=config.distortion,
+        )
+        pixels, targets = next(iter(batches))
+        built = build_network(config)
+        before = built.transformer.localization.theta.bias.clone()
+        torch.nn.functional.cross_entropy(built(pixels), targets).backward()
+        torch.optim.Adam(built.parameters()).step()
+        assert not torch.equal(built.transformer.localization.theta.bias, before)
 
 
 def test_cnn_has_the_capacity_of_the_transformer_network():

@@ -163,7 +163,7 @@ def test_a_network_that_undoes_a_run_s_own_distortion(short, tmp_path, align_cor
         return Predictions(logits, experiment.parts.test.targets, exact(distortion))
 
     alone = {
-        (factor, amount): predictions(experiment._alone({factor: amount}))
+        (factor, amount): predictions(experiment._alone(factor, amount))
         for factor, amount in (("rotation", 180), ("translation", 0.3), ("scale", 0.5))
     }
     found = experiment._recovered(network, predictions(config.distortion), alone)["recovered"]

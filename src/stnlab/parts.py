@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback
     from torch import Tensor, nn
 
-    from stnlab.data.image_batches import ImageParts
+    from stnlab.data.image_batches import Examples, ImageParts
     from stnlab.data.series_batches import SeriesParts
     from stnlab.folder import RunFolder
     from stnlab.run.experiment import Experiment
@@ -123,6 +123,13 @@ class ImageDataset(DatasetPart):
 
     light_on_dark: ClassVar[bool] = False  # the objects are light, their background dark
     keeps_aspect: ClassVar[bool] = False  # another shape is padded; else it is stretched
+    # What robustness curves are drawn over: of stnlab.evaluation.robustness.AMOUNTS.
+    factors: ClassVar[tuple[str, ...]] = ("rotation", "translation", "scale")
+
+    @property
+    def margin(self) -> int:
+        """Pixels of background on each side of an object's own picture, as on a canvas."""
+        return 0
 
     def spec(self) -> ImageSpec:
         raise NotImplementedError(f"{type(self).__name__}.spec")
@@ -130,6 +137,14 @@ class ImageDataset(DatasetPart):
     def load(self) -> "ImageParts":
         """Read the training, validation and test examples."""
         raise NotImplementedError(f"{type(self).__name__}.load")
+
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation by which :meth:`load` has pixels in [0, 1] normalised.
+
+        Here the images are read for it; a dataset that knows them says so.
+        """
+        parts = self.load()
+        return parts.mean, parts.std
 
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         from stnlab.run.images import ImageExperiment
@@ -236,6 +251,17 @@ class ModelPart(Part):
     def learning_rates(self) -> dict[str, float]:
         """Rates other than ``optimizer.lr``: by the first word of the parameters' names."""
         return {}
+
+    def warmup_steps(self) -> dict[str, int]:
+        """Over how many steps a rate rises from 0, on top of the schedule: by the same words."""
+        return {}
+
+    def penalty(self, config: "ExperimentConfig") -> "Callable[[Tensor], Tensor] | None":  # noqa: ARG002
+        """What training adds to the cross-entropy: a function of a batch's thetas.
+
+        They are (N, V, parameters). None adds nothing.
+        """
+        return None
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
         require_folder_name("model.name", self.name)
@@ -393,6 +419,10 @@ class PaddingPart(Part):
         """Its word in a cell's name, and the sampler's padding mode."""
         raise NotImplementedError(f"{type(self).__name__}.label")
 
+    def value(self, dataset: DatasetPart, spec: DatasetSpec) -> tuple[float, ...] | None:  # noqa: ARG002
+        """What the sampler's padding mode needs to know: a value for each channel of an input."""
+        return None
+
 
 # --- distortion and training
 
@@ -418,6 +448,18 @@ class DistortionPart(Part):
     def apply(self, images: "Tensor", drawn: "Tensor") -> "Tensor":
         """Distort images (N, C, H, W) uint8 by their numbers: float32 in [0, 255], same shape."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
+
+    def apply_among(
+        self,
+        images: "Tensor",
+        drawn: "Tensor",
+        part: "Examples",  # noqa: ARG002
+    ) -> "Tensor":
+        """:meth:`apply`, of which something may come from the other examples of their part.
+
+        The drawn numbers say from which: the images are some of them alone.
+        """
+        return self.apply(images, drawn)
 
     def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor | None":  # noqa: ARG002
         """The affine maps that so many drawn distortions of images of ``size`` are.

@@ -105,6 +105,8 @@ class Trained:
             schedule=config.schedule,
             seed=config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config),
         )
 
     def predict(
@@ -121,9 +123,9 @@ class Trained:
         (N, H, W), (H, W, C) or (N, H, W, C), or has its channels first; of uint8, or of floats in
         [0, 1]. Colours become grey where the network reads grey. A picture of another size is
         resized: for digits with its aspect kept and its background around it, as
-        ``preprocessing.json`` says (``keeps_aspect``). It is not cropped: what is shown should
-        fill as much of it as in training. An example of several objects may be a tuple of
-        pictures.
+        ``preprocessing.json`` says (``keeps_aspect``), and with that of a canvas around it
+        (``margin``). It is not cropped: what is shown should fill as much of it as in training. An
+        example of several objects may be a tuple of pictures.
 
         MNIST's digits are light on dark. Pictures whose border is light are inverted for such a
         network (``invert="auto"``); True inverts them all, False none.
@@ -166,7 +168,7 @@ class Trained:
         if isinstance(self.spec, ImageSpec):
             dataset = self.config.dataset
             assert isinstance(dataset, ImageDataset)
-            fit = Fit(dataset.light_on_dark, dataset.keeps_aspect)
+            fit = Fit(dataset.light_on_dark, dataset.keeps_aspect, dataset.margin)
             if self.preprocessing:
                 fit = Fit.of(self.preprocessing)
             mean, std = self.mean_and_std

@@ -152,7 +152,7 @@ class ImageBatches(BatchSource):
         if drawn is None:
             pixels = images.float()
         else:
-            pixels = self.distortion.apply(images, drawn.flatten(end_dim=1))
+            pixels = self.distortion.apply_among(images, drawn.flatten(end_dim=1), self.examples)
         normalised = normalise(pixels, self.mean, self.std)
         return lay_out(normalised.view(*members.shape, *normalised.shape[1:]), self.spec)
 

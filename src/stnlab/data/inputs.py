@@ -32,16 +32,19 @@ class Fit(NamedTuple):
     """How a picture is brought to the form of the training images.
 
     ``light_on_dark``: their objects are light and their background dark. ``keeps_aspect``: a
-    picture of another shape is padded with its background, and otherwise stretched.
+    picture of another shape is padded with its background, and otherwise stretched. ``margin``: the
+    pixels of background on each side of where a picture of another size goes.
     """
 
     light_on_dark: bool = False
     keeps_aspect: bool = False
+    margin: int = 0
 
     @staticmethod
     def of(preprocessing: Mapping[str, Any]) -> "Fit":
         """From a run's ``preprocessing.json``."""
-        return Fit(*(bool(preprocessing.get(name, False)) for name in Fit._fields))
+        kept = {name: preprocessing[name] for name in Fit._fields if name in preprocessing}
+        return Fit(**kept)
 
 
 # --- images
@@ -101,7 +104,7 @@ def _fitted(picture: Any, channels: int, size: tuple[int, int], fit: Fit, invert
     pixels = _with_channels(batch, channels, where)
     pixels = _inverted(pixels, fit.light_on_dark, invert)
     if pixels.shape[1:3] != size:
-        pixels = np.stack([_resized(each, size, fit.keeps_aspect) for each in pixels])
+        pixels = np.stack([_resized(each, size, fit) for each in pixels])
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
 
 
@@ -226,11 +229,12 @@ def _border(pixels: Pixels) -> Pixels:
     return np.concatenate([ends, sides], axis=1)
 
 
-def _resized(picture: Pixels, size: tuple[int, int], keeps_aspect: bool) -> Pixels:
+def _resized(picture: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
     """(h, w, C) to (height, width, C), bilinear; padded with the median of its border."""
-    (height, width), inner = size, size
-    if keeps_aspect:
-        factor = min(height / picture.shape[0], width / picture.shape[1])
+    height, width = size
+    room = inner = (height - 2 * fit.margin, width - 2 * fit.margin)
+    if fit.keeps_aspect:
+        factor = min(room[0] / picture.shape[0], room[1] / picture.shape[1])
         inner = (
             max(1, round(factor * picture.shape[0])),
             max(1, round(factor * picture.shape[1])),

@@ -10,8 +10,9 @@ from stnlab.data.mimic.reader import patient_of
 from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published
+from stnlab.report.rates import Rate, RatesTest, test_rates
 from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of, other_epoch
-from stnlab.report.statistics import CANNOT_TELL, Interval, Paired, paired
+from stnlab.report.statistics import CANNOT_TELL, LEVEL, Interval, Paired, paired
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
@@ -56,6 +57,7 @@ class PairResult:
     over_patients: bool = False  # the interval is over resampled patients, not over seeds
     points: tuple[Point, ...] = ()
     other_epoch: Paired | None = None  # the same at the claim's other epoch
+    rates: RatesTest | None = None  # of a claim about how often runs collapse
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,68 @@ class ClaimResult:
 
 def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
     """Every claim of a study with its verdict."""
-    return tuple(_test(claim, study, published) for claim in study.claims)
+    rates = _rates(study)
+    return tuple(
+        _test_rates(claim, rates) if claim.kind == "rates" else _test(claim, study, published)
+        for claim in study.claims
+    )
+
+
+_Rates = dict[tuple[str, str], RatesTest]
+
+
+def _rates(study: Study) -> _Rates:
+    """All pairs of rows that claims about collapses name, tested together."""
+    named = [pair for claim in study.claims if claim.kind == "rates" for pair in claim.pairs]
+    pairs = [tuple(study.cell(name) for name in pair) for pair in dict.fromkeys(named)]
+    return test_rates((first, second) for first, second in pairs if first and second)
+
+
+def _test_rates(claim: Claim, rates: _Rates) -> ClaimResult:
+    pairs = []
+    for first, second in claim.pairs:
+        found = rates.get((first, second))
+        verdict = NOT_TESTED if found is None else _verdict_of_rates(found)
+        seeds = 0 if found is None else found.first.share.n
+        pairs.append(PairResult(first, second, verdict, Paired(()), None, None, seeds, rates=found))
+    said = [_say_rates(pair.rates) for pair in pairs if pair.rates is not None]
+    untested = sum(pair.rates is None for pair in pairs)
+    if untested and said:
+        said.append(f"{untested} of {len(pairs)} pairs not tested: runs missing.")
+    return ClaimResult(claim, _overall(pairs), " ".join(said), tuple(pairs), metric=None)
+
+
+def _verdict_of_rates(test: RatesTest) -> str:
+    if test.p_holm >= 1 - LEVEL:
+        return CANNOT_TELL
+    first, second = (each.share.num / each.share.n for each in (test.first, test.second))
+    return REPRODUCED if first < second else NOT_REPRODUCED
+
+
+def _say_rates(test: RatesTest) -> str:
+    """Both rates, and whether chance makes such a difference."""
+    name, reference = test.first.cell.name, test.second.cell.name
+    best = "" if test.p == test.best_p else f"; {numerals.p(test.best_p)} had none collapsed"
+    return (
+        f"{name}: {_say_share(test.first)}, beside {_say_share(test.second)} of {reference} "
+        f"(p {numerals.p(test.p)}, by Holm {numerals.p(test.p_holm)}{best})."
+    )
+
+
+def _say_share(rate: Rate) -> str:
+    num, n, interval = rate.share
+    return f"{num} of {n} collapsed ({numerals.bounds(interval)}%)"
+
+
+def rates_of(result: Sequence[ClaimResult]) -> list[tuple[Rate, RatesTest | None]]:
+    """The rows that claims on collapses name, each with its first test; None for a reference."""
+    found: dict[str, tuple[Rate, RatesTest | None]] = {}
+    tests = [pair.rates for claim in result for pair in claim.pairs if pair.rates is not None]
+    for test in tests:
+        for rate, own in ((test.second, None), (test.first, test)):
+            if rate.cell.name not in found or found[rate.cell.name][1] is None:
+                found[rate.cell.name] = rate, own
+    return list(found.values())
 
 
 def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:

@@ -11,6 +11,7 @@ from stnlab.config import NOT_APPLICABLE
 from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
+from stnlab.report.claims import rates_of
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
@@ -19,6 +20,7 @@ from stnlab.report.protocol import (
     protocol_differences,
 )
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
+from stnlab.report.rates import NOT_RECORDED, Rate
 from stnlab.report.results import (
     APART,
     CHALLENGE_METRICS,
@@ -26,6 +28,7 @@ from stnlab.report.results import (
     Cell,
     RunState,
     Study,
+    metrics_of,
     read_study,
 )
 from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample, describe
@@ -150,7 +153,7 @@ def _num_tests(result: StudyResult) -> int:
     """How many p values and intervals of differences a reader sees."""
     compared = [row.comparison for row in result.rows]
     rows = sum(each.interval is not None or each.p is not None for each in compared)
-    pairs = [pair for claim in result.claims for pair in claim.pairs]
+    pairs = [pair for claim in result.claims for pair in claim.pairs if pair.rates is None]
     others = sum(pair.other_epoch is not None for pair in pairs)
     return rows + others + sum(max(1, len(pair.points)) for pair in pairs)
 
@@ -373,6 +376,29 @@ def _troubles(result: StudyResult) -> list[tuple[str, int, str, str]]:
     return troubles
 
 
+def _since(rate: Rate) -> str:
+    """From which epochs on runs were found collapsed, and how many."""
+    return ", ".join(
+        f"{NOT_RECORDED if epoch is None else epoch} ({numerals.runs(count)})"
+        for epoch, count in rate.since
+    )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Seeds, those in a row as 0 to 4."""
+    groups: list[list[int]] = []
+    for seed in sorted(seeds):
+        if groups and groups[-1][-1] + 1 == seed:
+            groups[-1].append(seed)
+        else:
+            groups.append([seed])
+    shown = (
+        f"{each[0]} to {each[-1]}" if len(each) > 2 else ", ".join(map(str, each))
+        for each in groups
+    )
+    return ", ".join(shown) or numerals.NONE
+
+
 def _sign(verdict: str) -> str:
     return _SIGNS.get(verdict, verdict)
 
@@ -410,15 +436,19 @@ _FILTERS: dict[str, Any] = {
     "difference": numerals.difference,
     "image": _image,
     "label": lambda row: row.metric.label,
+    "main_label": lambda cell: metrics_of(cell)[0].label,
     "p": numerals.p,
     "percent": numerals.percent,
     "planted": _planted,
     "published": _published,
+    "rates": lambda result: rates_of(result.claims),
     "seed_columns": _seed_columns,
     "seed_value": _seed_value,
     "sign": _sign,
     "sign_claim": _sign_claim,
+    "seeds": _seeds,
     "signed": numerals.signed,
+    "since": _since,
     "sources": _sources,
     "spread": numerals.spread,
     "troubles": _troubles,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from stnlab.evaluation import recovery
-from stnlab.evaluation.robustness import AMOUNTS, AXIS_LABELS, Point
+from stnlab.evaluation.robustness import AXIS_LABELS, Point
 from stnlab.report.panels import warp_panel
 from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
 
@@ -44,14 +44,16 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
 
 def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
     """Accuracy against the amount of each distortion (SEED figures 1b to 4b)."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    factors = list(dict.fromkeys(point.factor for point in points))
+    figure = Figure(figsize=(10 * len(factors) / 3, 3.2), layout="constrained")
     figure.suptitle(plain(title), fontsize=10)
-    for axes, factor in zip(figure.subplots(1, len(AMOUNTS), sharey=True), AMOUNTS, strict=True):
+    panels = figure.subplots(1, len(factors), sharey=True, squeeze=False)[0]
+    for axes, factor in zip(panels, factors, strict=True):
         curve = [point for point in points if point.factor == factor]
         axes.plot([p.amount for p in curve], [100 * p.accuracy for p in curve], marker="o")
         axes.set_xlabel(AXIS_LABELS[factor])
         axes.grid(alpha=0.3)
-        if factor == "rotation":
+        if axes is panels[0]:
             axes.set_ylabel("test accuracy, %")
     save(figure, path)
 

@@ -2,8 +2,8 @@
 
 Intervals are Student's, at 95%, two-sided. Where runs collapse, seeds end in different places, and
 a t interval of them means nothing: there is none, and two rows are compared by an exact rank test.
-Nothing is corrected for the number of comparisons. A sample too small or without spread gives None,
-never a warning or a NaN.
+Nothing but the rates of collapses is corrected for the number of comparisons. A sample too small or
+without spread gives None, never a warning or a NaN.
 """
 
 import math
@@ -99,6 +99,14 @@ class Paired(NamedTuple):
         if self.interval is not None:
             return not self.interval.low <= 0 <= self.interval.high
         return self.best_p is not None and self.p is not None and self.p < 1 - LEVEL
+
+
+class Share(NamedTuple):
+    """``num`` of ``n``, with the 95% interval of the share behind it; None where n is 0."""
+
+    num: int
+    n: int
+    interval: Interval | None
 
 
 NO_RESULT = "no result"
@@ -296,6 +304,32 @@ def paired(
             len(seeds), lambda n: _around(abs(mean), sd / math.sqrt(n), n - 1).low > 0
         )
     )
+
+
+def share(num: int, n: int) -> Share:
+    """``num`` of ``n`` with Clopper and Pearson's exact interval."""
+    if n == 0:
+        return Share(num, n, None)
+    found = stats.binomtest(num, n).proportion_ci(LEVEL, method="exact")
+    return Share(num, n, Interval(float(found.low), float(found.high)))
+
+
+def fisher(first: Share, second: Share) -> float:
+    """The two-sided p of Fisher's exact test, that both have the same share behind them."""
+    table = [[each.num, each.n - each.num] for each in (first, second)]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values, corrected for their number: below 0.05 is beyond chance in all at once.
+
+    Source: Holm (1979).
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, (len(p_values) - place) * p_values[index])
+        corrected[index] = min(least, 1.0)
+    return corrected
 
 
 def _no_spread(values: Sequence[float]) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 
 from stnlab.report.claims import ClaimResult, test_claims
 from stnlab.report.published import Published, PublishedResult
+from stnlab.report.rates import Rate, RatesTest, machine_of
 from stnlab.report.results import (
     APART,
     RECOVERED_METRICS,
@@ -230,6 +231,7 @@ def _study(result: StudyResult) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
+    kernel, processor = machine_of(run)
     return {
         "seed": run.seed,
         "planned": run.planned,
@@ -237,6 +239,9 @@ def _run(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "collapsed": run.collapsed,
         "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+        "collapsed_since": run.metrics.get("collapsed_since"),
+        "kernel": kernel,
+        "processor": processor,
         "validation": run.metrics.get("validation"),
     }
 
@@ -309,6 +314,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
                 "without_collapsed": pair.without_collapsed and _paired(pair.without_collapsed),
                 "other_epoch": pair.other_epoch and _paired(pair.other_epoch),
                 "published_difference": _optional(pair.published_difference),
+                "rates": pair.rates and _rates(pair.rates),
                 "points": [
                     {
                         "factor": point.factor,
@@ -324,6 +330,26 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
             }
             for pair in result.pairs
         ],
+    }
+
+
+def _rates(test: RatesTest) -> dict[str, Any]:
+    return {
+        "p": _rounded(test.p),
+        "p_holm": _rounded(test.p_holm),
+        "best_p": _rounded(test.best_p),
+        **{name: _rate(each) for name, each in (("first", test.first), ("second", test.second))},
+    }
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {
+        "collapsed": rate.share.num,
+        "n": rate.share.n,
+        "ci95": _interval(rate.share.interval),
+        "by_score_alone": rate.num_by_score,
+        "since": [{"epoch": epoch, "runs": runs} for epoch, runs in rate.since],
+        "living": _sample(rate.living),
     }
 
 

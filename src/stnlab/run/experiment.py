@@ -12,6 +12,7 @@ from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.batches import BatchSource
 from stnlab.data.spec import DatasetSpec
 from stnlab.evaluation import confusion
+from stnlab.evaluation.scores import Scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
@@ -82,10 +83,17 @@ class Experiment(ABC):
         """``test`` of ``metrics.json``, from the predictions for :meth:`test_batches`."""
 
     @abstractmethod
+    def collapse(self, network: Network, found: Scores, predictions: Predictions) -> dict[str, Any]:
+        """``collapsed``, its reason, and the transformer's ``views``: of some part's predictions.
+
+        ``found`` are their scores.
+        """
+
+    @abstractmethod
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        """``collapsed``, its reason, and what else ``metrics.json`` says of the last epoch."""
+        """:meth:`collapse`, and what else ``metrics.json`` says of the last epoch."""
 
     @abstractmethod
     def write(

@@ -13,7 +13,8 @@ from stnlab.data.batches import BatchSource
 from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixels
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import ImageSpec
-from stnlab.distortions import Similarity, distort
+from stnlab.distortions import Backend, Similarity, alone, distort
+from stnlab.distortions.scaled import Scaled
 from stnlab.evaluation import collapse, confusion, recovery, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
@@ -50,9 +51,10 @@ class ImageExperiment(Experiment):
         super().__init__(config, folder)
         assert isinstance(config.dataset, ImageDataset)
         self.dataset = config.dataset
-        self.spec: ImageSpec = config.dataset.spec()
         self.distortion = config.distortion
         self.parts = config.dataset.load()
+        spec = config.dataset.spec()
+        self.spec: ImageSpec = spec.normalised(self.parts.mean, self.parts.std)
         shown = self.parts.val if self.has_validation else self.parts.train
         self._panel_inputs = self._distorted(
             shown, _NUM_PANEL_EXAMPLES, self.distortion, Stream.val_distortion
@@ -79,6 +81,7 @@ class ImageExperiment(Experiment):
             "std": list(self.parts.std),
             "light_on_dark": self.dataset.light_on_dark,
             "keeps_aspect": self.dataset.keeps_aspect,
+            "margin": self.dataset.margin,
         }
 
     def place_on(self, device: torch.device) -> None:
@@ -140,10 +143,11 @@ class ImageExperiment(Experiment):
         )
         return next(iter(batches))[0]
 
-    def _alone(self, amounts: Mapping[str, float]) -> Similarity:
-        """A distortion of these amounts alone, by the run's own backend."""
-        own = self.distortion if isinstance(self.distortion, Similarity) else Similarity()
-        return own.only(amounts)
+    def _alone(self, factor: str, amount: float) -> DistortionPart:
+        """So much of one factor, by the run's own backend."""
+        own = self.distortion
+        has_backend = isinstance(own, Similarity | Scaled)
+        return alone(factor, amount, own.backend if has_backend else Backend.tensor)
 
     # --- what came out
 
@@ -156,16 +160,21 @@ class ImageExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        clean, transformer, seen = predictions[0], network.transformer, []
-        if isinstance(transformer, SpatialTransformer) and clean.theta is not None:
+        return self.collapse(network, test["clean"], predictions[0])
+
+    def collapse(
+        self, network: Network, found: scores.Scores, predictions: Predictions
+    ) -> dict[str, Any]:
+        transformer, seen = network.transformer, []
+        if isinstance(transformer, SpatialTransformer) and predictions.theta is not None:
             seen = collapse.views(
                 transformer.warp,
-                clean.theta,
+                predictions.theta,
                 self.spec.size,
                 transformer.view_size,
                 transformer.align_corners,
             )
-        reason = collapse.collapse_reason(test["clean"], clean.targets, seen, self.spec.examples)
+        reason = collapse.collapse_reason(found, predictions.targets, seen, self.spec.examples)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,
@@ -218,8 +227,8 @@ class ImageExperiment(Experiment):
 
     def _measure_robustness(self, predict: Predict) -> dict[tuple[str, float], Predictions]:
         """The curves; returns what they are made of."""
-        settings = robustness.settings()
-        found = predict([self._test(self._alone({factor: amount})) for factor, amount in settings])
+        settings = robustness.settings(self.dataset.factors)
+        found = predict([self._test(self._alone(*setting)) for setting in settings])
         points = [
             robustness.Point(
                 factor,
@@ -247,13 +256,12 @@ class ImageExperiment(Experiment):
         if trained is None:
             return {}
         far = {}
-        for factor, amounts in robustness.AMOUNTS.items():
-            most = max(amounts)
-            moved = self._moved(network, self._alone({factor: most}), alone[factor, most])
-            assert moved is not None
-            far[factor] = moved
+        for factor, most in dict(alone.keys()).items():  # the largest amount comes last
+            moved = self._moved(network, self._alone(factor, most), alone[factor, most])
+            if moved is not None:
+                far[factor] = moved
         found = recovery.summary(trained, far, self.spec.class_name)
-        if found["rotation"]["within"] is not None:
+        if "rotation" in found and found["rotation"]["within"] is not None:
             figure = figures.rotation_recovered(
                 self.title(), found["rotation"], far["rotation"], self.spec.class_name
             )
@@ -306,8 +314,9 @@ class ImageExperiment(Experiment):
         shown: dict[str, DistortionPart] = {"training distortion": self.distortion}
         if self.spec.num_objects == 1:
             shown |= {
-                f"{factor} {amount:g}": self._alone({factor: amount})
+                f"{factor} {amount:g}": self._alone(factor, amount)
                 for factor, amount in robustness.FIGURE_AMOUNTS.items()
+                if factor in self.dataset.factors
             }
         for name, distortion in shown.items():
             inputs = self._distorted(test, _NUM_FIGURE_EXAMPLES, distortion, Stream.test_distortion)

@@ -5,7 +5,7 @@ import csv
 import io
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +42,13 @@ class Recorder(Checkpoint):
         measure: str,
         data: Mapping[str, Any],
         keep_epochs: bool = False,
+        has_collapsed: Callable[[Classification], bool] = lambda _: False,
     ) -> None:
         """``measure`` is the validation score that tells which epoch is best; higher is better.
 
         ``data`` is what ``metrics.json`` will say of the data; its checksums are kept with a
         checkpoint. ``keep_epochs`` keeps the network's weights of every epoch beside them.
+        ``has_collapsed`` is asked after each epoch with validation.
         """
         self.folder = folder
         self.keep_epochs = keep_epochs
@@ -54,6 +56,8 @@ class Recorder(Checkpoint):
         self.measure = measure
         self.history: list[Row] = []
         self.steps: list[Row] = []
+        self.has_collapsed = has_collapsed
+        self._collapsed: list[bool] = []  # of each epoch
         self._epoch_began = 0.0
 
     @property
@@ -62,6 +66,18 @@ class Recorder(Checkpoint):
         column = f"val_{self.measure}"
         validated = [row for row in self.history if column in row]
         return max(validated, key=lambda row: row[column], default=None)
+
+    @property
+    def collapsed_since(self) -> int | None:
+        """From which epoch on every validation has found a collapse; None where the last did not.
+
+        So it is, too, of runs that were begun before this was kept.
+        """
+        found = len(self._collapsed)
+        while found and self._collapsed[found - 1]:
+            found -= 1
+        is_whole = len(self._collapsed) == len(self.history)
+        return found + 1 if is_whole and found < len(self._collapsed) else None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._epoch_began = time.perf_counter()
@@ -91,6 +107,7 @@ class Recorder(Checkpoint):
             row |= {f"{part}_{name}": value for name, value in found.items() if name != "n"}
         row["seconds"] = round(time.perf_counter() - self._epoch_began, 3)
         self.history.append(row)
+        self._collapsed.append("val" in pl_module.epoch_scores and self.has_collapsed(pl_module))
         self._keep_epoch(pl_module)
         if self.best is row:
             _save(trainer, self.folder.best_checkpoint)
@@ -103,7 +120,12 @@ class Recorder(Checkpoint):
             write_atomically(self.folder.steps, _as_csv(self.steps))
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "steps": self.steps, "data": self.data}
+        return {
+            "history": self.history,
+            "steps": self.steps,
+            "collapsed": self._collapsed,
+            "data": self.data,
+        }
 
     def data_before(self) -> dict[str, Any]:
         """The checksums of the data that the run went through before it was interrupted.
@@ -129,6 +151,7 @@ class Recorder(Checkpoint):
             task.load_state_dict(checkpoint["state_dict"])
             state = checkpoint["callbacks"][self.state_key]
             self.history, self.steps = state["history"], state.get("steps", [])
+            self._collapsed = state.get("collapsed", [])
         except (RuntimeError, KeyError, TypeError) as error:
             raise damaged(self.folder.last_checkpoint, "it is of another network") from error
         # A run that was killed between the two files has a row less here.

@@ -163,13 +163,16 @@ class Run:
             config.schedule,
             config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
         self.initial = start_from_another(config, self.task)
         self.measure = headline.measure(spec.task)
         self.recorder = Recorder(
-            folder, self.measure, self.experiment.data, config.trainer.keep_epochs
+            *(folder, self.measure, self.experiment.data, config.trainer.keep_epochs),
+            self._has_collapsed,
         )
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
@@ -310,12 +313,15 @@ class Run:
         last = self._predictions(experiment.test_batches())
         test = experiment.test_scores(last)
         best, best_predictions = self._test_best(test, last)
+        diagnosis = experiment.diagnosis(network, test, last)
+        since = self.recorder.collapsed_since if diagnosis["collapsed"] else None
         metrics = {
             "status": "complete",
             "test": test,
             "best": best,
             **self._validation(),
-            **experiment.diagnosis(network, test, last),
+            **diagnosis,
+            "collapsed_since": since,
             "parameters": sum(p.numel() for p in network.parameters()),
             "seconds": {
                 "setup": round(self.setup_seconds, 3),
@@ -331,6 +337,14 @@ class Run:
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
+
+    def _has_collapsed(self, task: Classification) -> bool:
+        """Whether validation finds a collapse, by the rules of the test."""
+        assert task.val_predictions is not None
+        found = self.experiment.collapse(
+            task.network, task.epoch_scores["val"], task.val_predictions
+        )
+        return bool(found["collapsed"])
 
     def _draw_share_outside(self) -> None:
         steps = {row["step"]: row["share_outside"] for row in self.recorder.steps}

@@ -253,4 +253,4 @@ def _plain(found: Recovery) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     """Four digits after the point, more than so many images tell."""
-    return value if value is None or isinstance(value, int) else round(value, 4)
+    return value if value is None or isinstance(value, int) else round(value, 4) + 0.0  # no -0.0

@@ -17,15 +17,31 @@ MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 # From SPEC's sizes by hand: a convolution has (in * k * k + 1) * out, a layer (in + 1) * out.
 # None: refused.
 NUM_PARAMETERS = {
-    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "two-channel": {"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "multi-stn": 43_819},
-    "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
-    "jaderberg-r": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-p": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-e": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-rts": {"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "multi-stn": None},
-    "jaderberg-tc": {"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "multi-stn": None},
+    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "two-channel": {
+        **{"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "stn-fcn": 105_465},
+        "multi-stn": 43_819,
+    },
+    "same-image": {
+        **{"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "stn-fcn": 105_465},
+        "multi-stn": 50_737,
+    },
+    **{
+        f"jaderberg-{name}": {
+            **{"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992},
+            "multi-stn": None,
+        }
+        for name in "rpe"
+    },
+    "jaderberg-rts": {
+        **{"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "stn-fcn": 117_712},
+        "multi-stn": None,
+    },
+    "jaderberg-tc": {
+        **{"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "stn-fcn": 235_216},
+        "multi-stn": None,
+    },
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
         "time-in-range": 6_598,
@@ -34,7 +50,10 @@ NUM_PARAMETERS = {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
         "time-in-range": 6_822,
     },
-    "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "images": {
+        **{"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "stn-fcn": 201_193},
+        "multi-stn": None,
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
         "time-in-range": 834,

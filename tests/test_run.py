@@ -81,7 +81,9 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     assert (path / "figures" / "robustness.svg").exists() is is_single
     assert (path / "figures" / "warps-training-distortion.png").exists() is has_transformer
     assert ("recovered" in metrics) is (is_single and has_transformer)
-    assert (path / "figures" / "rotation-recovered.png").exists() is (is_single and has_transformer)
+    is_turned = is_single and config.dataset.name != "jaderberg-tc"  # which is only placed
+    recovered = path / "figures" / "rotation-recovered.png"
+    assert recovered.exists() is (is_turned and has_transformer)
     assert (path / "steps.csv").exists() is has_transformer
     assert not list(path.rglob("*.tmp"))
 

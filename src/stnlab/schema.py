@@ -103,6 +103,7 @@ class StudyConfig:
     name: str = MISSING
     question: str = MISSING
     source: str = ""  # where the document says it
+    metric: str | None = None  # of metrics.json, the main one; null: the dataset's
     grids: list[str] = field(default_factory=list)  # as on the command line; all are run
     rows: list[RowsConfig] = field(default_factory=list)  # grids under names of their own
     parts: list[str] = field(default_factory=list)  # instead of grids and rows: other studies

@@ -12,7 +12,15 @@ from stnlab.report import numerals
 from stnlab.report.published import Published
 from stnlab.report.rates import Rate, RatesTest, test_rates
 from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of, other_epoch
-from stnlab.report.statistics import CANNOT_TELL, LEVEL, Interval, Paired, paired
+from stnlab.report.statistics import (
+    CANNOT_TELL,
+    LEVEL,
+    Interval,
+    Paired,
+    Sample,
+    binomial_noise,
+    paired,
+)
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
@@ -58,6 +66,7 @@ class PairResult:
     points: tuple[Point, ...] = ()
     other_epoch: Paired | None = None  # the same at the claim's other epoch
     rates: RatesTest | None = None  # of a claim about how often runs collapse
+    published_noise: float | None = None  # what the published difference may be by chance
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,7 @@ def _pair(
         claim.kind == "patients",
         points,
         _difference(claim, first, second, other) if other else None,
+        published_noise=_published_noise(first, second, metric, published),
     )
 
 
@@ -325,16 +335,40 @@ def _published_point(published: Published, cell: Cell, factor: str, amount: floa
 def _published_difference(
     first: Cell, second: Cell, metric: str, published: Published
 ) -> float | None:
-    means = []
-    names = [(each.dataset, each.model, each.init, each.padding) for each in (first, second)]
-    if names[0] == names[1]:  # they differ in a setting that the source has but one of
+    samples = _published_samples(first, second, metric, published)
+    if samples is None:
         return None
-    for name in names:
-        rows = published.of(*name, metric)
-        if not rows or rows[0].sample.n == 0 or rows[0].sample.mean is None:
-            return None
-        means.append(rows[0].sample.mean)
-    return means[0] - means[1]
+    ours, theirs = (each.mean for each in samples)
+    assert ours is not None
+    assert theirs is not None
+    return ours - theirs
+
+
+def _published_samples(
+    first: Cell, second: Cell, metric: str, published: Published
+) -> tuple[Sample, Sample] | None:
+    found = [
+        published.of(each.dataset, each.model, each.init, each.padding, metric, each.warp)
+        for each in (first, second)
+    ]
+    samples = [rows[0].sample for rows in found if rows and rows[0].sample.n]
+    # The same row twice: they differ in a setting that the source has but one of.
+    if len(samples) < 2 or found[0] == found[1]:
+        return None
+    return samples[0], samples[1]
+
+
+def _published_noise(first: Cell, second: Cell, metric: str, published: Published) -> float | None:
+    """Up to where a published difference could be the test examples' alone, at 95%.
+
+    It is binomial, of two independent tests of as many examples as ours; two networks tested on the
+    same examples differ by less. None where the published runs' own spread says more.
+    """
+    samples = _published_samples(first, second, metric, published)
+    num = first.values(f"{metric.removesuffix('.accuracy')}.n").values()
+    if samples is None or not num or any(each.sd is not None for each in samples):
+        return None
+    return binomial_noise([each.mean for each in samples if each.mean is not None], min(num))
 
 
 def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterator[str]:
@@ -361,7 +395,21 @@ def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterato
         if means:
             low, high = numerals.signed(min(means)), numerals.signed(max(means))
             yield f"Mean differences are {low} to {high} points."
+        yield from _say_noise(pairs)
     yield from _say_untested(pairs)
+
+
+def _say_noise(pairs: Sequence[PairResult]) -> Iterator[str]:
+    """Which of the published differences the published test could tell at all."""
+    noisy = [pair for pair in pairs if pair.published_noise is not None]
+    if noisy:
+        told = sum(
+            abs(pair.published_difference or 0.0) > (pair.published_noise or 0.0) for pair in noisy
+        )
+        yield (
+            f"Of {len(noisy)} published differences, {told} are more than chance among the test "
+            "examples makes."
+        )
 
 
 def _say_pair(pair: PairResult) -> str:

@@ -117,6 +117,8 @@ class Cell:
     """A row of the results: the runs that differ in their seed alone.
 
     ``examples`` is what its data's examples are called, ``tested`` what they are tested on.
+    ``warp`` is empty without a transformer, and where nothing says it: there was the affine one
+    alone. ``main`` is the metric that its study is about; None for that of its kind of test.
     """
 
     name: str
@@ -127,6 +129,8 @@ class Cell:
     runs: tuple[Run, ...]
     examples: str
     tested: Tested
+    warp: str = ""
+    main: str | None = None
 
     def values(self, metric: str, with_collapsed: bool = True) -> dict[int, float]:
         """Seed to value, of the runs that have one."""
@@ -249,10 +253,8 @@ _TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier", "test.accuracy")
 
 def metrics_of(cell: Cell) -> tuple[Metric, ...]:
     """The metrics that a cell's table shows, the main one first."""
-    return tuple(
-        Metric(each.key, each.label.format(cell.examples), each.scale)
-        for each in _METRICS[cell.tested]
-    )
+    found = sorted(_METRICS[cell.tested], key=lambda each: each.key != (cell.main or each.key))
+    return tuple(Metric(each.key, each.label.format(cell.examples), each.scale) for each in found)
 
 
 def label_of(metric: str, cell: Cell) -> str:
@@ -286,7 +288,7 @@ def read_study(folder: Path) -> Study:
             "found. Name the folder of a sweep, such as outputs/RTS."
         )
     has_plan, plan = plan is not None, plan or {}
-    cells = _cells(folder, plan.get("cells", []), found, notes)
+    cells = _cells(folder, plan.get("cells", []), found, notes, plan.get("metric"))
     return Study(
         name=str(plan.get("study") or "").strip() or folder.resolve().name,
         folder=folder,
@@ -394,7 +396,11 @@ def _within(path: Path) -> str:
 
 
 def _cells(
-    folder: Path, plan: list[dict[str, Any]], found: dict[tuple[str, int], Path], notes: list[str]
+    folder: Path,
+    plan: list[dict[str, Any]],
+    found: dict[tuple[str, int], Path],
+    notes: list[str],
+    main: str | None,
 ) -> tuple[Cell, ...]:
     """The planned cells in the plan's order, then those that were found beside them."""
     # A folder's runs belong to one row only if they are on one dataset.
@@ -429,6 +435,8 @@ def _cells(
             row["padding"],
             tuple(sorted(runs[key], key=lambda run: run.seed)),
             *_tested(row, runs[key]),
+            row.get("warp", ""),
+            main,
         )
         for key, row in rows.items()
     )
@@ -468,6 +476,7 @@ def _describe(name: str, config: dict[str, Any], dataset: str | None) -> dict[st
         "model": value("model", "name") if config else name,
         "init": value("init", "name"),
         "padding": value("padding", "mode"),
+        "warp": warp["name"] if isinstance(warp := config.get("warp"), dict) else "",
     }
 
 

@@ -139,10 +139,11 @@ def compare(ours: Sample, published: Sample, collapsed: bool = False) -> Compari
 
     *Consistent* where the 95% interval of the difference lies within the margin (see
     :data:`MARGIN`), *different* where it leaves 0 out and is not within it, else *cannot tell*. The
-    interval is Welch's where both have a spread. Where one side is a single run, it is the 95%
-    prediction interval for one more run of the other side. Where runs collapsed, and where either
-    side scatters by more than :data:`WIDE`, ranks decide whether they are different, by an exact
-    Mann-Whitney test on the runs; they cannot show that two rows are alike.
+    interval is Welch's where both have a spread. Where one side is a single run, or a mean without
+    its deviation, it is the 95% prediction interval for so many more runs of the other side. Where
+    runs collapsed, and where either side scatters by more than :data:`WIDE`, ranks decide whether
+    they are different, by an exact Mann-Whitney test on the runs; they cannot show that two rows
+    are alike.
 
     Args:
         ours: from :func:`describe`.
@@ -183,8 +184,9 @@ def _interval(ours: Sample, published: Sample) -> tuple[str, Interval, float | N
     many = ours if ours.sd is not None else published
     if many.sd is None:
         return None
-    # One more run scatters by its own deviation and by that of the mean.
-    interval = _around(difference, many.sd * math.sqrt(1 + 1 / many.n), many.n - 1)
+    # The mean of more runs scatters by its own deviation and by that of the many's mean.
+    more = published.n if many is ours else ours.n
+    interval = _around(difference, many.sd * math.sqrt(1 / more + 1 / many.n), many.n - 1)
     return "prediction interval", interval, None
 
 
@@ -312,6 +314,12 @@ def share(num: int, n: int) -> Share:
         return Share(num, n, None)
     found = stats.binomtest(num, n).proportion_ci(LEVEL, method="exact")
     return Share(num, n, Interval(float(found.low), float(found.high)))
+
+
+def binomial_noise(accuracies: Sequence[float], n: float) -> float:
+    """Up to where two such accuracies on ``n`` examples each differ by chance, at 95%."""
+    variance = sum(each * (1 - each) / n for each in accuracies)
+    return float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(variance)
 
 
 def fisher(first: Share, second: Share) -> float:

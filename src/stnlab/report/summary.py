@@ -106,7 +106,8 @@ def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
     if is_wide(sample) and metric not in RECOVERED_METRICS:  # whose units are others
         sample = sample._replace(interval=None)
     rest = list(cell.values(metric.key, with_collapsed=False).values())
-    found = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric.key)
+    where = (cell.dataset, cell.model, cell.init, cell.padding)
+    found = published.of(*where, metric.key, cell.warp)
     to_compare = found[0].sample if found and found[0].sample.n else _NOT_PUBLISHED
     return Row(
         study.name,
@@ -314,6 +315,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
                 "without_collapsed": pair.without_collapsed and _paired(pair.without_collapsed),
                 "other_epoch": pair.other_epoch and _paired(pair.other_epoch),
                 "published_difference": _optional(pair.published_difference),
+                "published_noise": _optional(pair.published_noise),
                 "rates": pair.rates and _rates(pair.rates),
                 "points": [
                     {

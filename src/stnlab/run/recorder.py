@@ -56,6 +56,7 @@ class Recorder(Checkpoint):
         self.measure = measure
         self.history: list[Row] = []
         self.steps: list[Row] = []
+        self._shares: list[tuple[int, torch.Tensor]] = []  # of this epoch, not read yet
         self.has_collapsed = has_collapsed
         self._collapsed: list[bool] = []  # of each epoch
         self._epoch_began = 0.0
@@ -90,7 +91,11 @@ class Recorder(Checkpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        step, last = trainer.global_step, self.steps[-1]["step"] if self.steps else 0
+        step = trainer.global_step
+        if self._shares:
+            last = self._shares[-1][0]
+        else:
+            last = int(self.steps[-1]["step"]) if self.steps else 0
         if step < last + min(last // 8, _MOST_STEPS_BETWEEN) or "theta" not in outputs:
             return
         assert isinstance(pl_module, Classification)
@@ -98,7 +103,7 @@ class Recorder(Checkpoint):
         assert transformer is not None
         share = share_outside(transformer, outputs["theta"])
         if share is not None:
-            self.steps.append({"step": step, "share_outside": round(share.item(), 4)})
+            self._shares.append((step, share))
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Classification)
@@ -107,6 +112,9 @@ class Recorder(Checkpoint):
             row |= {f"{part}_{name}": value for name, value in found.items() if name != "n"}
         row["seconds"] = round(time.perf_counter() - self._epoch_began, 3)
         self.history.append(row)
+        for step, share in self._shares:
+            self.steps.append({"step": step, "share_outside": round(share.item(), 4)})
+        self._shares.clear()
         self._collapsed.append("val" in pl_module.epoch_scores and self.has_collapsed(pl_module))
         self._keep_epoch(pl_module)
         if self.best is row:

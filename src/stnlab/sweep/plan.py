@@ -80,6 +80,7 @@ class StudyPlan(NamedTuple):
                     "model": run.config.model.name,
                     "init": init,
                     "padding": padding,
+                    **_warp(run.config),
                     **_tested(run.config.dataset.spec()),
                     "seeds": [],
                     **({"settings": _plainly(run.settings)} if run.settings else {}),
@@ -91,6 +92,7 @@ class StudyPlan(NamedTuple):
             "command": command,
             "question": study.question if study else "",
             "source": study.source if study else "",
+            **({"metric": study.metric} if study and study.metric else {}),
             "cells": list(cells.values()),
             "claims": [
                 {
@@ -102,6 +104,10 @@ class StudyPlan(NamedTuple):
                 for claim in (study.claims if study else [])
             ],
         }
+
+
+def _warp(config: ExperimentConfig) -> dict[str, str]:
+    return {"warp": config.warp.name} if config.model.has_transformer else {}
 
 
 def _tested(spec: DatasetSpec) -> dict[str, str]:

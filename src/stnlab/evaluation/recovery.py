@@ -47,7 +47,7 @@ def applied(affine: "Tensor") -> Motion:
 
     linear, offset = affine[:, :, :2], affine[:, :, 2:]
     shift = -torch.linalg.solve(linear, offset)[:, :, 0]
-    return Motion(_rotation(linear), *shift.unbind(1), -_scale(linear))
+    return Motion(_rotation(linear), shift[:, 0], shift[:, 1], -_scale(linear))
 
 
 def taken_back(affine: "Tensor") -> Motion:
@@ -72,7 +72,8 @@ def _scale(linear: "Tensor") -> "Tensor":
     """Half the logarithm of the area that (N, 2, 2) makes of 1."""
     import torch
 
-    return torch.linalg.det(linear).abs().clamp(min=_LEAST_AREA).log() / 2
+    area: Tensor = torch.linalg.det(linear).abs().clamp(min=_LEAST_AREA)
+    return area.log() / 2
 
 
 class Moved(NamedTuple):
@@ -183,7 +184,7 @@ def curve(applied: Floats, taken_back: Floats, width: float) -> dict[float, floa
         inside = taken_back[number == each]
         mean = _mean(inside, 360)
         median = mean + np.median(_short_way(inside - mean, 360))
-        found[float((each + 0.5) * width)] = float(_short_way(median, 360))
+        found[float((each + 0.5) * width)] = float(_short_way(np.asarray(median), 360))
     return found
 
 
@@ -210,15 +211,16 @@ def summary(
     found: dict[str, Any] = {}
     for factor, moved in alone.items():
         for kind in _KINDS[factor]:
-            inside, outside = trained.of(kind), moved.of(kind)
-            low, high = float(inside[0].min()), float(inside[0].max())
-            beyond = (outside[0] < low) | (outside[0] > high)
+            before, after = trained.of(kind)
+            low, high = float(before.min()), float(before.max())
+            far, back = moved.of(kind)
+            beyond = (far < low) | (far > high)
             found[kind] = {
                 "unit": UNITS[kind],
                 "trained": [_rounded(low), _rounded(high)],
-                "within": _compared(kind, *inside, trained.targets, class_name),
+                "within": _compared(kind, before, after, trained.targets, class_name),
                 "beyond": _compared(
-                    kind, *(each[beyond] for each in outside), moved.targets[beyond], class_name
+                    kind, far[beyond], back[beyond], moved.targets[beyond], class_name
                 ),
             }
     return found
@@ -251,4 +253,4 @@ def _plain(found: Recovery) -> dict[str, Any]:
 
 def _rounded(value: float | None) -> float | None:
     """Four digits after the point, more than so many images tell."""
-    return value if value is None or isinstance(value, int) else round(value, 4)
+    return value if value is None or isinstance(value, int) else round(value, 4) + 0.0  # no -0.0

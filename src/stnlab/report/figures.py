@@ -170,6 +170,8 @@ def rotation_recovered(
         axes.set_xlabel("rotation applied, degrees")
         axes.set_xticks(range(-180, 181, 60))
         axes.set_yticks(range(-180, 181, 60))
+    reach = float(np.clip(1.1 * np.percentile(np.abs(taken_back), 99.5), 90, 180))
+    left.set_ylim(-reach, reach)
     left.set_ylabel("rotation taken back, degrees")
     first = slice(_MAX_POINTS)
     for is_right, mark, size, shade, words in (
@@ -184,7 +186,6 @@ def rotation_recovered(
             alpha=0.55,
             linewidths=1 if mark == "x" else 0,
         )
-    left.legend(loc="upper left", fontsize=8, framealpha=0.9)
     left.set_title(
         "\n".join(
             f"{where} the range of training: {_said(found[where])}"
@@ -206,11 +207,11 @@ def rotation_recovered(
             list(bins.values()),
             color=colour(place) if can_be_read else GREY,
             marker=f"${name}$" if is_sign else marker(place),
-            **{"markersize": 6, "markeredgewidth": 0.3, "linewidth": 0.9, "label": plain(name)},
+            **{"markersize": 7, "markeredgewidth": 0.3, "linewidth": 0.8, "label": plain(name)},
         )
     right.set_title("median taken back, by class", fontsize=9)
-    if can_be_read:
-        right.legend(handles=curves, loc="upper left", fontsize=8, ncols=2, framealpha=0.9)
+    handles = [*left.get_legend_handles_labels()[0], *(curves if can_be_read else [])]
+    figure.legend(handles=handles, loc="outside lower center", ncols=7, frameon=False, fontsize=8)
     return figure
 
 

@@ -261,7 +261,7 @@ class ImageExperiment(Experiment):
             if moved is not None:
                 far[factor] = moved
         found = recovery.summary(trained, far, self.spec.class_name)
-        if found["rotation"]["within"] is not None:
+        if "rotation" in found and found["rotation"]["within"] is not None:
             figure = figures.rotation_recovered(
                 self.title(), found["rotation"], far["rotation"], self.spec.class_name
             )

@@ -39,6 +39,10 @@ def untrained(*overrides):
     rng = torch.Generator().manual_seed(1)
     for value in network.parameters():
         value.add_(torch.randn(value.shape, generator=rng), alpha=0.03)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(generator=rng)
+            module.running_var.uniform_(0.5, 2, generator=rng)
     metrics = {"test": {"clean": {"accuracy": 0.5}}}
     return Trained(PROJECT_DIR, "last", config, spec, metrics, {}, network)
 
@@ -115,6 +119,7 @@ PAGES = {
     "single": [
         "dataset=rot90 model=cnn",
         "dataset=rot90 model=fcn",
+        "dataset=rot90 model=stn-fcn warp=similarity model.localization.bound=0.5",
         *(f"dataset=RTS model=stn warp={warp}" for warp in LINEAR),
         "dataset=RTS model=stn warp=projective padding=border model.align_corners=false",
     ],
@@ -123,6 +128,7 @@ PAGES = {
         "dataset=two-channel model=stn warp=rotation model.align_corners=false",
         "dataset=two-channel model=multi-stn padding=border",
         "dataset=two-channel model=multi-stn padding=black",
+        "dataset=two-channel model=multi-stn model.localization.batch_norm=true",
     ],
     "canvas": [
         "dataset=jaderberg-rts model=stn padding=black",

@@ -15,6 +15,8 @@ from stnlab.trained import Trained
 WARPS = ("translation", "rotation", "similarity", "scale-translation", "projective", "tps")
 PAIRS = [
     *(("rot90", model) for model in ("cnn", "fcn", "stn", *("stn warp=" + w for w in WARPS))),
+    ("rot90", "stn-fcn model.localization.bound=0.5"),
+    ("two-channel", "multi-stn model.localization.batch_norm=true"),
     ("jaderberg-rts", "stn warp=tps padding=black"),
     *(("two-channel", model) for model in ("stn", "multi-stn", "multi-stn padding=black")),
     *(("same-image", model) for model in ("cnn", "multi-stn")),

@@ -17,15 +17,31 @@ MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 # From SPEC's sizes by hand: a convolution has (in * k * k + 1) * out, a layer (in + 1) * out.
 # None: refused.
 NUM_PARAMETERS = {
-    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "two-channel": {"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "multi-stn": 43_819},
-    "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
-    "jaderberg-r": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-p": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-e": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "jaderberg-rts": {"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "multi-stn": None},
-    "jaderberg-tc": {"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "multi-stn": None},
+    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "two-channel": {
+        **{"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "stn-fcn": 105_465},
+        "multi-stn": 43_819,
+    },
+    "same-image": {
+        **{"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "stn-fcn": 105_465},
+        "multi-stn": 50_737,
+    },
+    **{
+        f"jaderberg-{name}": {
+            **{"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992},
+            "multi-stn": None,
+        }
+        for name in "rpe"
+    },
+    "jaderberg-rts": {
+        **{"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "stn-fcn": 117_712},
+        "multi-stn": None,
+    },
+    "jaderberg-tc": {
+        **{"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "stn-fcn": 235_216},
+        "multi-stn": None,
+    },
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
         "time-in-range": 6_598,
@@ -34,12 +50,31 @@ NUM_PARAMETERS = {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
         "time-in-range": 6_822,
     },
-    "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "images": {
+        **{"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "stn-fcn": 201_193},
+        "multi-stn": None,
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
         "time-in-range": 834,
     },
 }
+# The same at about the original paper's size: cnn, fcn, stn, stn-fcn.
+OF_28 = (331_690, 335_114, 342_776, 362_544)
+NUM_PARAMETERS_400K = {
+    **dict.fromkeys(("rot90", "RTS", "jaderberg-r", "jaderberg-p", "jaderberg-e"), OF_28),
+    "jaderberg-rts": (460_714, 585_994, 477_800, 644_784),
+    "jaderberg-tc": (921_514, 1_056_010, 964_600, 1_173_552),
+    "two-channel": (337_459, 538_131, 349_045, 590_649),
+    "same-image": (418_291, 538_131, 432_177, 590_649),
+    "images": (372_323, 919_043, 385_609, 1_019_689),
+    "mimic": (130_146, 1_066_242, None, None),
+    "physionet2012": (133_602, 1_139_970, None, None),
+    "series": (87_587, 158_211, None, None),
+}
+for _dataset, _sizes in NUM_PARAMETERS_400K.items():
+    _models = [f"{model}-400k" for model in ("cnn", "fcn", "stn", "stn-fcn")]
+    NUM_PARAMETERS[_dataset] |= dict(zip(_models, _sizes, strict=True))
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
 WARPS = sorted(path.stem for path in (CONF_DIR / "warp").glob("*.yaml"))
 

@@ -78,8 +78,13 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     assert list(path.glob("events.out.tfevents.*"))
     is_single = config.dataset.name in ("rot90", "RTS", "jaderberg-tc")
     assert (path / "robustness.csv").exists() is is_single
-    assert (path / "figures" / "robustness.png").exists() is is_single
+    assert (path / "figures" / "robustness.svg").exists() is is_single
     assert (path / "figures" / "warps-training-distortion.png").exists() is has_transformer
+    assert ("recovered" in metrics) is (is_single and has_transformer)
+    is_turned = is_single and config.dataset.name != "jaderberg-tc"  # which is only placed
+    recovered = path / "figures" / "rotation-recovered.png"
+    assert recovered.exists() is (is_turned and has_transformer)
+    assert (path / "steps.csv").exists() is has_transformer
     assert not list(path.rglob("*.tmp"))
 
 
@@ -175,6 +180,9 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(short, quiet, 
     assert one["global_step"] == other["global_step"] == 450
     for name, weight in one["state_dict"].items():
         assert torch.equal(weight, other["state_dict"][name])
+    files = [(path / "steps.csv").read_text() for path in (killed, undisturbed.path)]
+    assert files[0] == files[1]
+    assert [int(line.split(",")[0]) for line in files[0].split()[1:5]] == [8, 16, 24, 32]
     histories = [read_csv(path / "history.csv") for path in (killed, undisturbed.path)]
     for row in (*histories[0], *histories[1]):
         del row["seconds"]

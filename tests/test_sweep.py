@@ -64,11 +64,31 @@ def test_the_image_study_is_all_four():
 
 
 def test_a_claim_names_cells_that_its_study_runs():
-    for name in ("rot90", "RTS", "two-channel", "same-image", "collapse"):
+    own = ("collapse", "collapse-remedies", *(f"jaderberg-{each}" for each in ("r", "e", "tc")))
+    for name in ("rot90", "RTS", "two-channel", "same-image", *own):
         (found,) = planned(study=name)
         named = {cell for claim in found.study.claims for pair in claim.pairs for cell in pair}
         assert named <= set(cells(found))
         assert found.study.claims
+
+
+def test_a_study_may_have_seeds_and_rows_under_names_of_its_own():
+    (found,) = planned(study="collapse-remedies")
+    assert {run.config.seed for run in found.runs} == set(range(20))
+    assert cells(found)[:4] == [
+        *("none-two-channel", "none-same-image", "slower-two-channel", "slower-same-image")
+    ]
+    assert {str(run.folder.path.parent.name) for run in found.runs} == set(cells(found))
+    assert all(f"cell='{run.cell}'" in run.overrides for run in found.runs)
+    (of_two,) = planned("seeds=[3,4]", study="collapse-remedies", seeds=[3, 4])
+    assert {run.config.seed for run in of_two.runs} == {3, 4}
+
+
+def test_the_runs_of_before_the_study_had_more_are_among_its_runs():
+    (found,) = planned(study="collapse")
+    assert cells(found)[:2] == [
+        f"multi-stn-identity-zeros-model.localization.lr={lr}" for lr in ("null", "0.0001")
+    ]
 
 
 def test_a_grid_over_datasets_goes_to_each_datasets_folder():

@@ -50,10 +50,27 @@ def test_thetas_of_both_views(run):
     for view in (0, 1):
         names = ("theta11", "theta13", "theta23", "determinant", "share outside")
         assert {f"theta of view {view}/{name}" for name in names} <= set(tags["histograms"])
+        assert f"warp of view {view}/rotation, degrees" in tags["histograms"]
     left, right = (
         events.Histograms(f"theta of view {v}/theta13")[0].histogram_value for v in (0, 1)
     )
     assert left.max < 0 < right.min
+
+
+def test_what_is_taken_back_and_the_figures_of_the_trained_network(short):
+    outcome = train(short("dataset=rot90", "trainer.keep_epochs=true"), Console(quiet=True))
+    events = EventAccumulator(str(outcome.path), {"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"warp/rotation, degrees", "warp/shift_x, pixels"} <= set(tags["histograms"])
+    assert len(events.Scalars("recovered/rotation, slope")) == 2
+    assert "recovered/scale, slope" not in tags["scalars"]  # of which none was applied
+    assert 0 < events.Scalars("share outside/step")[0].value < 0.5
+    strips = {f"film-strip-{kind}.png" for kind in ("angle", "shift", "scale", "epoch")}
+    assert strips <= {each.name for each in (outcome.path / "figures").iterdir()}
+    shown = {"rotation recovered", *(f"film strip, {kind}" for kind in ("angle", "epoch"))}
+    for name in shown:
+        assert [image.step for image in events.Images(f"digits/{name}")] == [40]
 
 
 def test_digits_before_and_after(run):

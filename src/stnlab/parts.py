@@ -252,6 +252,17 @@ class ModelPart(Part):
         """Rates other than ``optimizer.lr``: by the first word of the parameters' names."""
         return {}
 
+    def warmup_steps(self) -> dict[str, int]:
+        """Over how many steps a rate rises from 0, on top of the schedule: by the same words."""
+        return {}
+
+    def penalty(self, config: "ExperimentConfig") -> "Callable[[Tensor], Tensor] | None":  # noqa: ARG002
+        """What training adds to the cross-entropy: a function of a batch's thetas.
+
+        They are (N, V, parameters). None adds nothing.
+        """
+        return None
+
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
         require_folder_name("model.name", self.name)
 
@@ -338,6 +349,23 @@ class ImageWarp(WarpPart):
         from stnlab.geometry.affine import share_of_grid_outside
 
         return share_of_grid_outside(self.grid(theta, size, align_corners))
+
+    def local_affine(self, theta: "Tensor", size: tuple[int, int]) -> "Tensor":
+        """The affine map that the warp is at the centre of a view of (height, width) pixels.
+
+        Here it is measured on a grid of that shape, over a fourteenth of the view to each side or
+        less; a family that knows better says so.
+
+        Returns:
+            (N, 2, 3), destination to source, in normalised coordinates.
+        """
+        import torch
+
+        row, column = (round(14 * side / min(size)) for side in size)
+        grid = self.grid(theta, (2 * row + 1, 2 * column + 1), True)
+        along_x = (grid[:, row, column + 1] - grid[:, row, column - 1]) * (column / 2)
+        along_y = (grid[:, row + 1, column] - grid[:, row - 1, column]) * (row / 2)
+        return torch.stack([along_x, along_y, grid[:, row, column]], dim=2)
 
     def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
         """What thetas (N, parameters) say, by name: (N,) each."""
@@ -432,6 +460,18 @@ class DistortionPart(Part):
         The drawn numbers say from which: the images are some of them alone.
         """
         return self.apply(images, drawn)
+
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor | None":  # noqa: ARG002
+        """The affine maps that so many drawn distortions of images of ``size`` are.
+
+        Where it is known, what a warp takes back of it is measured
+        (:mod:`stnlab.evaluation.recovery`).
+
+        Returns:
+            (N, 2, 3), from the distorted image to the original, in pixels from the centre of
+            either; None where a distortion is no affine map.
+        """
+        return None
 
 
 @dataclass

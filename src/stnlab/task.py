@@ -7,7 +7,7 @@ once for each chunk, and takes the optimizer steps of the chunk by Lightning's m
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -78,7 +78,8 @@ class Classification(pl.LightningModule):
 
     After an epoch, :attr:`epoch_scores` holds the metrics of "train" and "val" and
     :attr:`val_predictions` the predictions behind the latter; after ``trainer.test``,
-    :attr:`test_predictions` has an entry for each test loader.
+    :attr:`test_predictions` has an entry for each test loader. Losses are cross-entropies; what a
+    model's penalty adds to those of training is told beside them, as ``penalty``.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class Classification(pl.LightningModule):
         seed: int,
         *,
         learning_rates: Mapping[str, float] | None = None,
+        warmup_steps: Mapping[str, int] | None = None,
+        penalty: Callable[[Tensor], Tensor] | None = None,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
@@ -97,6 +100,8 @@ class Classification(pl.LightningModule):
         self.automatic_optimization = False
         self.schedule = schedule
         self.learning_rates = dict(learning_rates or {})
+        self.warmup_steps = dict(warmup_steps or {})
+        self.penalty = penalty
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.network = network
@@ -107,6 +112,7 @@ class Classification(pl.LightningModule):
         self.val_predictions: Predictions | None = None
         self.test_predictions: list[Predictions] = []
         self._losses: list[Tensor] = []
+        self._penalties: list[Tensor] = []
         self._collected: dict[str, list[Predictions]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -139,15 +145,21 @@ class Classification(pl.LightningModule):
         return self.optimizer_config.build(self._parameter_groups())
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Those parameters apart that have a learning rate of their own, by their first word."""
-        own = self.learning_rates
+        """Those parameters apart that have a learning rate or a warm-up of their own."""
         named = list(self.network.named_parameters())
-        rest = [each for name, each in named if name.split(".")[0] not in own]
-        groups = [
-            {"params": [each for name, each in named if name.split(".")[0] == first], "lr": lr}
-            for first, lr in own.items()
-        ]
-        return [{"params": rest}, *groups]
+        rest = [each for name, each in named if name.split(".")[0] not in self._apart]
+        groups: list[dict[str, Any]] = [{"params": rest}]
+        for first in self._apart:
+            group = {"params": [each for name, each in named if name.split(".")[0] == first]}
+            if first in self.learning_rates:
+                group |= {"lr": self.learning_rates[first]}
+            groups.append(group)
+        return groups
+
+    @property
+    def _apart(self) -> list[str]:
+        """The first words of the names of parameters that have settings of their own."""
+        return list(dict.fromkeys([*self.learning_rates, *self.warmup_steps]))
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, done: int) -> None:
         """The schedule's rates of the step that comes after so many in this epoch.
@@ -156,15 +168,20 @@ class Classification(pl.LightningModule):
         """
         num_steps = self._steps_an_epoch * int(self.trainer.max_epochs or 0)
         step = self.current_epoch * self._steps_an_epoch + done
-        for group in optimizer.param_groups:
+        for name, group in self._groups(optimizer).items():
             lr = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.schedule.rate(lr, step, num_steps)
+            if step < self.warmup_steps.get(name, 0):
+                group["lr"] *= step / self.warmup_steps[name]
+
+    def _groups(self, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+        """The optimizer's groups of parameters: the network's, and by first word the others."""
+        return dict(zip(("network", *self._apart), optimizer.param_groups, strict=True))
 
     def rates(self) -> dict[str, float]:
         """The rates of the last step: the network's, and by first word those of their own."""
-        groups = self.trainer.optimizers[0].param_groups
-        names = ("network", *self.learning_rates)
-        return {name: group["lr"] for name, group in zip(names, groups, strict=True)}
+        groups = self._groups(self.trainer.optimizers[0])
+        return {name: group["lr"] for name, group in groups.items()}
 
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
@@ -176,10 +193,11 @@ class Classification(pl.LightningModule):
         self._steps_an_epoch = len(loader)
         self.epoch_scores = {}
         self._losses = []
+        self._penalties = []
         self._collected = {}
 
     def training_step(self, chunk: list[Batch] | Batch, batch_idx: int) -> dict[str, Tensor]:
-        """An optimizer step for each batch of the chunk; returns the last one's loss.
+        """An optimizer step for each batch of the chunk; returns the last one's loss and thetas.
 
         A loader of another make gives one batch at a time. Whether the losses are numbers is asked
         once they are all computed, so that no step waits for the one before. Until then nothing but
@@ -196,7 +214,7 @@ class Classification(pl.LightningModule):
             loss = scores.loss(logits, targets)
             self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            self.manual_backward(self._with_penalty(loss, theta))
             if self.gradient_clip_val is not None:
                 self.clip_gradients(
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
@@ -207,7 +225,16 @@ class Classification(pl.LightningModule):
             self._collect("train", Predictions(logits.detach(), targets, None))
         self._check_finite(losses, thetas)
         self._losses += losses
-        return {"loss": losses[-1]}
+        last = {"loss": losses[-1]}
+        return last if thetas[-1] is None else last | {"theta": thetas[-1]}
+
+    def _with_penalty(self, loss: Tensor, theta: Tensor | None) -> Tensor:
+        """What a step goes down: the cross-entropy, and what the model adds to it."""
+        if self.penalty is None or theta is None:
+            return loss
+        penalty = self.penalty(theta)
+        self._penalties.append(penalty.detach())
+        return loss + penalty
 
     def _check_finite(self, losses: list[Tensor], thetas: list[Tensor | None]) -> None:
         """Stop at the first step of a chunk whose loss is no number."""
@@ -222,6 +249,8 @@ class Classification(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         loss = torch.stack(self._losses).mean().item()
         self._score("train", self._taken("train"), loss=loss)
+        if self._penalties:
+            self.epoch_scores["train"]["penalty"] = torch.stack(self._penalties).mean().item()
 
     def _diverged(self, loss: float, where: str, theta: Tensor | None) -> UserError:
         """What to say of a loss that is no number: before it touches a weight, or a result."""

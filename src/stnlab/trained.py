@@ -105,6 +105,8 @@ class Trained:
             schedule=config.schedule,
             seed=config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config),
         )
 
     def predict(

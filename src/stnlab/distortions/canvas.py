@@ -105,6 +105,11 @@ class Canvas(Scaled):
         line = torch.arange(self.crop_side, device=device)
         return (line[:, None] * width + line).flatten()
 
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor":
+        from stnlab.geometry.affine import in_pixels
+
+        return in_pixels(drawn[:, :_THETA].view(-1, 2, 3), size, size, align_corners=False)
+
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)
         assert isinstance(spec, ImageSpec)

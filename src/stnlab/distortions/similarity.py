@@ -49,6 +49,11 @@ class Similarity(DistortionPart):
     def apply(self, images: "Tensor", drawn: "Tensor") -> "Tensor":
         return (distort if self.backend is Backend.tensor else distort_pil)(images, drawn)
 
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor":
+        from stnlab.geometry.affine import in_pixels
+
+        return in_pixels(drawn, size, size, align_corners=False)
+
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         if spec.is_series:
             for key in ("rotation", "translation", "scale"):

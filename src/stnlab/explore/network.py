@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stnlab.errors import UserError
 from stnlab.layers.classifier import ConvClassifier, FullyConnected
 from stnlab.layers.convolution import ConvPoolRelu, ConvPoolRelu1d
-from stnlab.layers.localization import Localization
+from stnlab.layers.localization import Localization, ThetaNetwork
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import SpatialTransformer, TimeTransformer, Transformer
 from stnlab.parts import ImageWarp, WarpPart
@@ -50,11 +50,14 @@ def floats(values: ArrayLike) -> str:
 def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, Any]:
     if not isinstance(module, SpatialTransformer | TimeTransformer):
         raise _cannot(module)
+    localization = module.localization
     described = {
         "names": list(module.parameter_names),
         "padding": module.padding_mode,
-        "localization": _layers("transformer.localization", module.localization, starts),
+        "localization": _layers("transformer.localization", localization, starts),
     }
+    if isinstance(localization, ThetaNetwork) and localization.bound is not None:
+        described["bounded"] = [localization.centre.tolist(), localization.bound]
     if isinstance(module, TimeTransformer):
         return described | {
             "per_channel": False,
@@ -112,11 +115,17 @@ def _linear(warp: WarpPart, planes: Callable[[Tensor], Tensor]) -> dict[str, Any
 
 
 def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Blocks of convolution, pooling and ReLU, then linear layers with ReLU between them."""
-    if not isinstance(module, Localization | ConvClassifier | FullyConnected):
+    """Blocks of convolution, batch norm, pooling and ReLU; linear layers with ReLU between them."""
+    if not isinstance(module, ThetaNetwork | ConvClassifier | FullyConnected):
+        raise _cannot(module)
+    if isinstance(module, Localization) and (module.half_size or not module.last_pool):
         raise _cannot(module)
     layers: list[dict[str, Any]] = []
     for name, layer in module.named_modules(prefix=prefix):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):  # of the convolution before it
+            names = ("weight", "bias", "running_mean", "running_var")
+            places = {each: starts[f"{name}.{each}"] for each in names}
+            layers[-1]["norm"] = {**places, "eps": layer.eps}
         if not isinstance(layer, ConvPoolRelu | ConvPoolRelu1d | nn.Linear):
             continue
         places = {"weight": starts[f"{name}.weight"], "bias": starts[f"{name}.bias"]}
@@ -127,6 +136,6 @@ def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[d
 
 def _cannot(module: nn.Module) -> UserError:
     return UserError(
-        f"the page cannot compute a {type(module).__name__}: it shows model=stn, multi-stn, "
-        "ts-stn, cnn and fcn."
+        f"the page cannot compute a {type(module).__name__}: it shows model=stn, stn-fcn, "
+        "multi-stn, ts-stn, cnn and fcn."
     )

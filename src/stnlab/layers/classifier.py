@@ -19,7 +19,7 @@ class ConvClassifier(nn.Module):
     def __init__(
         self,
         channels: Sequence[int],
-        kernel_size: int,
+        kernel_sizes: Sequence[int],
         hidden: int,
         dropout: float,
         in_channels: int,
@@ -29,12 +29,15 @@ class ConvClassifier(nn.Module):
     ) -> None:
         super().__init__()
         blocks: list[Block] = []
-        for number, (before, after) in enumerate(pairwise((in_channels, *channels)), start=1):
+        widths = pairwise((in_channels, *channels))
+        for number, ((before, after), kernel_size) in enumerate(
+            zip(widths, kernel_sizes, strict=True), start=1
+        ):
             blocks.append(conv_pool_relu(len(size), before, after, kernel_size))
             self.add_module(f"block{number}", blocks[-1])
         self.blocks = tuple(blocks)
         self.channel_dropout = (nn.Dropout1d if len(size) == 1 else nn.Dropout2d)(dropout)
-        left = math.prod(output_size(size, *[kernel_size] * len(channels)))
+        left = math.prod(output_size(size, *kernel_sizes))
         self.hidden = nn.Linear(num_views * channels[-1] * left, hidden)
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Linear(hidden, num_classes)

@@ -51,6 +51,16 @@ class Transformer(nn.Module, ABC):
         return dict(zip(self.parameter_names, theta[:, view].unbind(1), strict=True))
 
 
+def share_outside(transformer: Transformer, theta: Tensor) -> Tensor | None:
+    """Share of all points that thetas (N, V, parameters) read which lie outside of the input.
+
+    A scalar, in [0, 1]; None where a transformer does not say.
+    """
+    described = transformer.describe(theta.float())
+    shares = [each.mean() for name, each in described.items() if name.endswith(SHARE_OUTSIDE)]
+    return torch.stack(shares).mean() if shares else None
+
+
 class SpatialTransformer(Transformer):
     """Warps each image by the thetas that a small network predicts from it.
 

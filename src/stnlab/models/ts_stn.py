@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 from stnlab.data.spec import DatasetSpec
 from stnlab.models.series import require_series
 from stnlab.models.stn import TransformerModel
-from stnlab.parts import TimeWarp, add_model
+from stnlab.parts import TimeWarp, WarpPart, add_model
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stnlab.layers.network import Network
     from stnlab.schema import ExperimentConfig
 
@@ -23,6 +25,16 @@ class TsStn(TransformerModel):
         require_series(self, config, spec)
         self.classifier.check(spec.size)
         self.localization.check(spec.size)
+        self.check_start(config, spec)
+
+    def identity(self, warp: WarpPart) -> tuple[float, ...]:
+        return (*warp.identity, 1.0, 0.0)  # slope and offset
+
+    def start(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Tensor | None":
+        from stnlab.layers.transformer import TimeTransformer
+
+        start = super().start(config, spec)
+        return None if start is None else TimeTransformer.start(start)
 
     def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
@@ -30,11 +42,10 @@ class TsStn(TransformerModel):
 
         warp = config.warp
         assert isinstance(warp, TimeWarp)
-        num_parameters = len(warp.parameter_names) + 2  # slope and offset
-        localization = self.localization.build(spec.channels, spec.size, 1, num_parameters)
-        start = config.init.start(warp, 1, config.seed)
+        localization = self.localization.build(spec.channels, spec.size, 1, self.identity(warp))
+        start = self.start(config, spec)
         if start is not None:
-            localization.start_at(TimeTransformer.start(start))
+            localization.start_at(start)
         transformer = TimeTransformer(
             (spec.channels, *spec.size),
             warp,

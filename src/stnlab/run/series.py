@@ -101,17 +101,21 @@ class SeriesExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        found = predictions[0]
+        return self.collapse(network, test, predictions[0])
+
+    def collapse(
+        self, network: Network, found: scores.Scores, predictions: Predictions
+    ) -> dict[str, Any]:
         transformer, view = network.transformer, None
-        if isinstance(transformer, TimeTransformer) and found.theta is not None:
-            theta = found.theta[:, 0, : len(transformer.warp.parameter_names)].float()
+        if isinstance(transformer, TimeTransformer) and predictions.theta is not None:
+            theta = predictions.theta[:, 0, : len(transformer.warp.parameter_names)].float()
             num_steps = self.spec.size[0]
             at = transformer.warp.moments(theta, num_steps, transformer.align_corners)
             view = collapse.TimeView(
                 share_of_moments_outside(at).mean().item(),
                 transformer.warp.tempo(theta, num_steps).median().item(),
             )
-        reason = collapse.time_collapse_reason(test, found.targets, view, self.spec.unit)
+        reason = collapse.time_collapse_reason(found, predictions.targets, view, self.spec.unit)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,
@@ -124,12 +128,12 @@ class SeriesExperiment(Experiment):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
+    ) -> dict[str, Any]:
         transformer, found = network.transformer, last[0]
         if self.spec.task is Task.multiclass:
             self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:
-            return
+            return {}
         theta = found.theta[:, 0].double().cpu().numpy()
         names = transformer.parameter_names
         write_atomically(
@@ -138,6 +142,7 @@ class SeriesExperiment(Experiment):
         if np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
+        return {}
 
     @torch.no_grad()
     def _draw_warped(self, transformer: Transformer) -> None:

@@ -1,12 +1,13 @@
 """What TensorBoard shows of a run."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter, summary
@@ -15,7 +16,7 @@ from stnlab.config.identity import dataset_label, identity, to_plain, transforme
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
-from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
+from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer, share_outside
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification
 from stnlab.warps.affine import DETERMINANT
@@ -24,6 +25,8 @@ from stnlab.warps.affine import DETERMINANT
 _MEANS = (SHARE_OUTSIDE, DETERMINANT)
 # Given the network and the writer, add what examples look like before and after the warp.
 AddPanel = Callable[[Network, SummaryWriter, int], None]
+# Given the transformer and thetas (N, V, parameters) of the validation part, add what they do.
+AddWarps = Callable[[Transformer, Tensor, SummaryWriter, int], None]
 
 
 class TensorBoardReport(Checkpoint):
@@ -33,10 +36,19 @@ class TensorBoardReport(Checkpoint):
     scores are known. The step is the number of optimizer steps.
     """
 
-    def __init__(self, folder: RunFolder, add_panel: AddPanel, log_every_n_steps: int) -> None:
-        """``add_panel`` shows examples before and after the warp, after every epoch."""
+    def __init__(
+        self,
+        folder: RunFolder,
+        add_panel: AddPanel,
+        add_warps: AddWarps,
+        log_every_n_steps: int,
+    ) -> None:
+        """After every epoch ``add_panel`` shows examples before and after the warp, and
+        ``add_warps`` what the warps do to the validation part, beside their thetas.
+        """
         self.folder = folder
         self.add_panel = add_panel
+        self.add_warps = add_warps
         self.log_every_n_steps = log_every_n_steps
         self._next_step_to_log = 0
         self._writer: SummaryWriter | None = None
@@ -70,6 +82,11 @@ class TensorBoardReport(Checkpoint):
             assert isinstance(pl_module, Classification)
             for name, rate in pl_module.rates().items():
                 self.writer.add_scalar(f"learning rate/{name}", rate, step)
+            transformer = pl_module.network.transformer
+            if transformer is not None and "theta" in outputs:
+                share = share_outside(transformer, outputs["theta"])
+                if share is not None:
+                    self.writer.add_scalar(f"{SHARE_OUTSIDE}/step", share, step)
             self._next_step_to_log = step + self.log_every_n_steps
 
     @torch.no_grad()
@@ -87,7 +104,9 @@ class TensorBoardReport(Checkpoint):
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None
             ):
-                self._add_theta(transformer, pl_module.val_predictions.theta.float(), step)
+                theta = pl_module.val_predictions.theta.float()
+                self._add_theta(transformer, theta, step)
+                self.add_warps(transformer, theta, self.writer, step)
         self.writer.flush()
 
     def _add_theta(self, transformer: Transformer, theta: Tensor, step: int) -> None:
@@ -98,9 +117,13 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(name, values.mean(), step)
 
     def finish(
-        self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
+        self,
+        parameters: dict[str, int | float | str],
+        metrics: dict[str, float],
+        figures: Mapping[str, Figure],
+        step: int,
     ) -> None:
-        """Fill the HParams tab."""
+        """Fill the HParams tab, and show the figures of the trained network."""
         # Without the summary of an experiment, of which the tab would take one run's for all,
         # TensorBoard compares the runs itself, and shows what differs first.
         _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
@@ -108,6 +131,8 @@ class TensorBoardReport(Checkpoint):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
         for name, value in metrics.items():
             self.writer.add_scalar(name, value, step)
+        for name, figure in figures.items():
+            self.writer.add_figure(name, figure, step)
 
     def close(self) -> None:
         """Close the event file, if there is one."""

@@ -142,6 +142,16 @@ const engine = (() => {
     return { data, shape: [channels, height, total] };
   }
 
+  // What batch norm makes of a channel is one line: its slope and where it starts.
+  function lineOf({ norm }, weights, channel) {
+    if (!norm) return [1, 0];
+    const [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+      (name) => weights[norm[name] + channel],
+    );
+    const slope = weight / Math.sqrt(variance + norm.eps);
+    return [slope, bias - slope * mean];
+  }
+
   function convPoolRelu(image, layer, weights) {
     const [channels, height, width] = image.shape;
     const isSeries = layer.kernel.length === 1,
@@ -152,12 +162,13 @@ const engine = (() => {
     const out = new Float32Array(layer.out * rows * columns);
     const plane = new Float64Array(pooled * rows * 2 * columns);
     for (let o = 0; o < layer.out; o++) {
-      plane.fill(weights[layer.bias + o]);
+      const [slope, start] = lineOf(layer, weights, o);
+      plane.fill(slope * weights[layer.bias + o] + start);
       let at = layer.weight + o * channels * down * across;
       for (let c = 0; c < channels; c++) {
         for (let dy = 0; dy < down; dy++) {
           for (let dx = 0; dx < across; dx++) {
-            const weight = weights[at++];
+            const weight = slope * weights[at++];
             for (let y = 0; y < pooled * rows; y++) {
               const from = (c * height + y + dy) * width + dx,
                 to = y * 2 * columns;
@@ -200,6 +211,11 @@ const engine = (() => {
       const after = linear(before, layer, weights);
       return k < rest.length - 1 ? after.map((value) => Math.max(value, 0)) : after;
     }, joined);
+  }
+
+  // No entry further from the centre than the bound.
+  function keptNear(theta, [centre, bound]) {
+    return theta.map((value, k) => centre[k] + bound * Math.tanh((value - centre[k]) / bound));
   }
 
   function softmax(logits) {
@@ -245,7 +261,8 @@ const engine = (() => {
         const black = transformer.padding_value ?? [];
         const all = through(transformer.localization, [image], weights);
         for (let k = 0; k < all.length; k += num) {
-          const theta = Array.from(all.subarray(k, k + num));
+          const said = Array.from(all.subarray(k, k + num));
+          const theta = transformer.bounded ? keptNear(said, transformer.bounded) : said;
           const ofGrid = transformer.has_values ? theta.slice(0, -2) : theta;
           const grid = network.gridOf(ofGrid);
           thetas.push(theta);

@@ -150,7 +150,9 @@ class Classification(pl.LightningModule):
         rest = [each for name, each in named if name.split(".")[0] not in self._apart]
         groups: list[dict[str, Any]] = [{"params": rest}]
         for first in self._apart:
-            group = {"params": [each for name, each in named if name.split(".")[0] == first]}
+            group: dict[str, Any] = {
+                "params": [each for name, each in named if name.split(".")[0] == first]
+            }
             if first in self.learning_rates:
                 group |= {"lr": self.learning_rates[first]}
             groups.append(group)

@@ -51,7 +51,7 @@ def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, An
     if not isinstance(module, SpatialTransformer | TimeTransformer):
         raise _cannot(module)
     localization = module.localization
-    described = {
+    described: dict[str, Any] = {
         "names": list(module.parameter_names),
         "padding": module.padding_mode,
         "localization": _layers("transformer.localization", localization, starts),

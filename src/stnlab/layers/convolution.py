@@ -105,7 +105,8 @@ def in_a_row(
 
 def _convolve(inputs: Tensor, block: Block) -> Tensor:
     """The block's convolution alone."""
-    return block._conv_forward(inputs, block.weight, block.bias)
+    convolved: Tensor = block._conv_forward(inputs, block.weight, block.bias)
+    return convolved
 
 
 def _with_norms(parameters: list[Tensor], norms: Sequence[Norm]) -> list[Tensor]:

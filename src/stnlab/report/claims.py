@@ -407,8 +407,8 @@ def _say_noise(pairs: Sequence[PairResult]) -> Iterator[str]:
             abs(pair.published_difference or 0.0) > (pair.published_noise or 0.0) for pair in noisy
         )
         yield (
-            f"Of {len(noisy)} published differences, {told} are more than chance among the test "
-            "examples makes."
+            f"Of {len(noisy)} published differences, more than chance among the test examples "
+            f"would make: {told}."
         )
 
 

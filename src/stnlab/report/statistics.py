@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from scipy import special, stats
 
 LEVEL = 0.95
@@ -324,7 +325,7 @@ def binomial_noise(accuracies: Sequence[float], n: float) -> float:
 
 def fisher(first: Share, second: Share) -> float:
     """The two-sided p of Fisher's exact test, that both have the same share behind them."""
-    table = [[each.num, each.n - each.num] for each in (first, second)]
+    table = np.array([[each.num, each.n - each.num] for each in (first, second)])
     return float(stats.fisher_exact(table).pvalue)
 
 

@@ -98,16 +98,17 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(name, values.mean(), step)
 
     def finish(
-        self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
+        self, parameters: dict[str, int | float | str], results: dict[str, float], step: int
     ) -> None:
-        """Fill the HParams tab."""
+        """Fill the HParams tab: hyperparameters, and the results as columns beside them.
+
+        As metrics they would have to be scalars, each with a chart of one dot in other tabs.
+        """
         # Without the summary of an experiment, of which the tab would take one run's for all,
         # TensorBoard compares the runs itself, and shows what differs first.
-        _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
+        _, started, ended = summary.hparams(parameters | results, {})  # type: ignore[no-untyped-call]
         for each in (started, ended):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
-        for name, value in metrics.items():
-            self.writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Close the event file, if there is one."""

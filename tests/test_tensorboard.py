@@ -81,7 +81,7 @@ def test_digits_before_and_after(run):
     assert images[0].height == 2 * (3 * (28 + 1 + 28) + 18)  # a line of labels below each row
 
 
-def test_hyperparameters_with_final_metrics(run):
+def test_hyperparameters_beside_results(run):
     outcome, events = run
     found = {}
     for tag, content in events.summary_metadata.items():
@@ -93,8 +93,13 @@ def test_hyperparameters_with_final_metrics(run):
     assert started["init"].string_value == "left-right"
     assert started["seed"].number_value == 0
     metrics = json.loads((outcome.path / "metrics.json").read_text())
-    clean = events.Scalars("test/clean/accuracy")[0].value
-    assert clean == pytest.approx(metrics["test"]["clean"]["accuracy"])
+    for name, part in (("test", metrics), ("test at the best epoch", metrics["best"])):
+        shown = started[f"{name}/clean/accuracy"].number_value
+        assert shown == pytest.approx(part["test"]["clean"]["accuracy"])
+    # Results are columns there, and no charts of one dot elsewhere.
+    assert {tag.split("/")[0] for tag in events.Tags()["scalars"]} == {
+        *("loss", "accuracy", "learning rate", "theta of view 0", "theta of view 1")
+    }
 
 
 def test_the_rates_of_every_part_of_the_network(short):
@@ -129,6 +134,7 @@ def test_runs_of_a_sweep_are_told_apart(tmp_path):
         ["null", "0.01"],
     ]
     assert {"dataset", "model", "init", "padding", "seed", "trainer.precision"} <= set(names[2:])
+    assert "test/clean/accuracy" in names[2:]
 
 
 def hparams_tab(folder):
@@ -146,7 +152,7 @@ def hparams_tab(folder):
         hparams_run_to_tag_to_content=metadata,
         data_provider_hparams=[],
     )
-    assert "test/clean/accuracy" in {each.name.tag for each in experiment.metric_infos}
+    assert "accuracy/val" in {each.name.tag for each in experiment.metric_infos}
     names = [each.name for each in experiment.hparam_infos]
     started = [
         plugin_data_pb2.HParamsPluginData.FromString(

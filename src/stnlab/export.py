@@ -188,8 +188,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         path = export(load(given.run, given.which), given.to, given.out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     sizes = ", ".join(map(str, BATCH_SIZES))
     print(f"{path}: as torch to {TOLERANCE:.0e} at batches of {sizes}")
     return 0

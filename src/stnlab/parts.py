@@ -101,6 +101,10 @@ class DatasetPart(Part):
         """
         return {}
 
+    def is_at_hand(self) -> bool:
+        """Whether its examples are there to be read, with no download and no preparation."""
+        return True
+
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         """The data of one run, read and ready."""
         raise NotImplementedError(f"{type(self).__name__}.experiment")

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -31,6 +32,12 @@ class StoppedError(UserError):
         super().__init__(message)
         self.by = by
         self.exit_status = 128 + _signal_of(by)
+
+    def tell(self) -> int:
+        """Print the message as what was asked for: no error, and after a terminal's ^C a line."""
+        after_ctrl_c = isinstance(self.by, KeyboardInterrupt) and sys.stderr.isatty()
+        print("\n" * after_ctrl_c + str(self), file=sys.stderr)
+        return self.exit_status
 
 
 def _signal_of(stop: Stop) -> signal.Signals:

@@ -113,6 +113,11 @@ class Digits(ImageDataset):
             root, "mnist", [root, root / "MNIST" / "raw"], lambda: _checksums(root)
         )
 
+    def is_at_hand(self) -> bool:
+        from stnlab.data import mnist
+
+        return mnist.is_complete(mnist.folder(self.root))
+
     def _members(self, available: "Tensor", part: int) -> "Tensor":
         from stnlab.data.randomness import Stream, generator
 

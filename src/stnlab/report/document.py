@@ -11,7 +11,7 @@ from stnlab.config import NOT_APPLICABLE
 from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
-from stnlab.report.claims import rates_of
+from stnlab.report.claims import Point, rates_of
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
@@ -411,6 +411,22 @@ def _sign_claim(verdict: str, result: StudyResult) -> str:
     return sign.replace("not reproduced", "does not hold").replace("reproduced", "holds")
 
 
+def _label(row: Row) -> str:
+    """A row's metric with its unit, as a table's head has it."""
+    label = row.metric.label
+    return label if "× 100" in label else f"{label}, %"
+
+
+def _amount(point: Point) -> str:
+    """How much of one distortion, with its unit: each is drawn uniformly in plus and minus it."""
+    amount = f"{point.amount:g}"
+    return {
+        "rotation": f"± {amount}°",
+        "translation": f"± {amount} of the width",
+        "scale": f"1 ± {amount}",
+    }.get(point.factor, amount)
+
+
 def _image(path: Path) -> Markup:
     """The link to a figure beside the report; its name holds plain characters alone."""
     return Markup(f"figures/{path.name}")
@@ -426,7 +442,7 @@ _FILTERS: dict[str, Any] = {
     "row_verdict": _row_verdict,
     "compared": numerals.compared,
     "without_collapsed": _without_collapsed,
-    "amount": lambda amount: f"{amount:g}",
+    "amount": _amount,
     "as_is": Markup,
     "bounds": numerals.bounds,
     "escaped": escape,
@@ -435,7 +451,7 @@ _FILTERS: dict[str, Any] = {
     "decimals": numerals.decimals,
     "difference": numerals.difference,
     "image": _image,
-    "label": lambda row: row.metric.label,
+    "label": _label,
     "main_label": lambda cell: metrics_of(cell)[0].label,
     "p": numerals.p,
     "percent": numerals.percent,

@@ -354,7 +354,7 @@ def _draw_reliability(result: StudyResult, _: Published, path: Path) -> StudyFig
         path,
         "Observed against predicted mortality of each row of the table",
         f"Whether predicted probabilities are what happens, {_AT_BEST}: tenths of all seeds' "
-        "predictions, with 95% Wilson intervals in which each patient counts once; below, how the "
+        "predictions, with 95% Wilson intervals in which each stay counts once; below, how the "
         "predictions are spread.",
     )
 
@@ -465,9 +465,9 @@ _FATES: dict[bool, tuple[str, dict[str, Any]]] = {
 # --- warps
 
 
-# Of patients' runs and of all others: the file's name to what a reader sees in it.
-_PATIENTS_FIGURES = {
-    "warped-series": "One variable of three test patients, the first in whom it was measured in 12 "
+# Of stays' runs and of all others: the file's name to what a reader sees in it.
+_STAYS_FIGURES = {
+    "warped-series": "One variable of three test stays, the first in which it was measured in 12 "
     "hours or more, before and after the warp",
     "theta": "The learned warps of time over the test set",
     "clusters": "Median series of the clusters of learned parameters, and their mortality",
@@ -492,7 +492,7 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
     for cell in result.study.cells:
         metric = result.rows_of(cell)[0].metric
         for run, which in _shown_runs(cell, metric.key):
-            known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
+            known = _STAYS_FIGURES if cell.examples == "stays" else _FIGURES
             drawn = sorted((run.path / "figures").glob("warps-*.png"))
             others = [run.path / "figures" / f"{name}.png" for name in known]
             for source in [*drawn, *(each for each in others if each.exists())]:

@@ -33,10 +33,6 @@ class ClinicalExperiment(SeriesExperiment):
         synthetic = "SYNTHETIC episodes, no patients: " if self.parts.is_synthetic else ""
         return f"{synthetic}{super().title()}"
 
-    @property
-    def _whose(self) -> str:
-        return "patients"
-
     _named = "stay"
 
     def _name(self, part: Part, place: int) -> str:

@@ -221,7 +221,7 @@ class Run:
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
-            with self.progress.status("testing"):
+            with self.progress.testing():
                 metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
@@ -310,6 +310,7 @@ class Run:
     def _test(self) -> dict[str, Any]:
         """Everything that is said about the trained network."""
         experiment, network = self.experiment, self.task.network
+        self.progress.now("testing")
         last = self._predictions(experiment.test_batches())
         test = experiment.test_scores(last)
         best, best_predictions = self._test_best(test, last)
@@ -332,6 +333,7 @@ class Run:
             **self.initial,
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
+        self.progress.now("testing further, and drawing")
         metrics |= experiment.write(network, last, best_predictions, self._predictions)
         self._draw_share_outside()
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
@@ -383,6 +385,7 @@ class Run:
             return {"epoch": len(history), "selected_by": selected_by, "test": test}, last
         weights = {name: value.clone() for name, value in self.task.state_dict().items()}
         self.task.load_state_dict(self.recorder.best_weights())
+        self.progress.now("testing the best epoch")
         predictions = self._predictions(self.experiment.test_batches())
         self.task.load_state_dict(weights)
         at_best = self.experiment.test_scores(predictions)
@@ -401,8 +404,8 @@ def _stop_behind(error: BaseException) -> Stop | None:
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics that TensorBoard's HParams tab compares runs by."""
-    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    """The results that TensorBoard's HParams tab compares runs by; named to stand last in it."""
+    found = {"test": metrics["test"], "test at the best epoch": metrics["best"]["test"]}
     return {
         key.replace(".", "/"): value
         for key, value in flatten(found).items()

@@ -119,18 +119,20 @@ class TensorBoardReport(Checkpoint):
     def finish(
         self,
         parameters: dict[str, int | float | str],
-        metrics: dict[str, float],
+        results: dict[str, float],
         figures: Mapping[str, Figure],
         step: int,
     ) -> None:
-        """Fill the HParams tab, and show the figures of the trained network."""
+        """Show the figures of the trained network, and fill the HParams tab.
+
+        There the results are columns beside the hyperparameters: as metrics they would have to be
+        scalars, each with a chart of one dot in other tabs.
+        """
         # Without the summary of an experiment, of which the tab would take one run's for all,
         # TensorBoard compares the runs itself, and shows what differs first.
-        _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
+        _, started, ended = summary.hparams(parameters | results, {})  # type: ignore[no-untyped-call]
         for each in (started, ended):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
-        for name, value in metrics.items():
-            self.writer.add_scalar(name, value, step)
         for name, figure in figures.items():
             self.writer.add_figure(name, figure, step)
 

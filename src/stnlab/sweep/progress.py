@@ -27,6 +27,7 @@ from stnlab.sweep.ledger import (
     seconds_left,
     share_done,
 )
+from stnlab.sweep.names import Name
 
 _TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
 _PATIENCE_SECONDS = 1.0  # without a word
@@ -47,6 +48,7 @@ class SweepProgress:
             index for index, each in enumerate(standings) if each.status is Status.failed
         }
         self._stop = threading.Event()
+        self.told: set[int] = set()  # the places of the runs whose failure was told
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._live: Live | None = None
         self._bar = Progress(
@@ -93,6 +95,8 @@ class SweepProgress:
                 self._failed_before.discard(index)
             if now.status is not before.status:
                 self._tell(now)
+                if now.status is Status.failed:
+                    self.told.add(index)
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
 
@@ -138,17 +142,17 @@ class SweepProgress:
         table = Table(box=None, pad_edge=False)
         for column in ("study", "cell"):
             table.add_column(column)
-        table.add_column("seed", justify="right")
-        table.add_column("state")
+        table.add_column("seed", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
         for column in ("validation", "time left"):
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", no_wrap=True)
         standings = self._standings
         for each, left in zip(standings, left_of_each(standings), strict=True):
             if each.status is Status.running:
                 config = each.run.config
                 table.add_row(
-                    each.run.folder.path.parent.parent.name,
-                    each.run.cell,
+                    Name(each.run.folder.path.parent.parent.name),
+                    Name(each.run.cell),
                     str(config.seed),
                     _state(each),
                     _validation(each),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stnlab.data.spec import DatasetSpec
+from stnlab.data.spec import DatasetSpec, SeriesSpec
 from stnlab.models.series import require_series
 from stnlab.models.stn import TransformerModel
 from stnlab.parts import TimeWarp, add_model
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 @add_model("ts-stn")
 @dataclass
 class TsStn(TransformerModel):
-    """One warp of time, and a slope and an offset of the values. Source: SEED section 5.2.2."""
+    """One warp of time, or one for each channel, and a slope and an offset of the values.
+
+    Source: SEED section 5.2.2.
+    """
+
+    slope_and_offset: bool = True
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)
@@ -30,14 +35,18 @@ class TsStn(TransformerModel):
 
         warp = config.warp
         assert isinstance(warp, TimeWarp)
-        num_parameters = len(warp.parameter_names) + 2  # slope and offset
+        variables = _variables(spec)
+        num_warps = len(set(variables)) if warp.per_channel else 1
+        num_parameters = num_warps * len(warp.parameter_names) + 2 * self.slope_and_offset
         localization = self.localization.build(spec.channels, spec.size, 1, num_parameters)
-        start = config.init.start(warp, 1, config.seed)
+        start = config.init.start(warp, num_warps, config.seed)
         if start is not None:
-            localization.start_at(TimeTransformer.start(start))
+            localization.start_at(TimeTransformer.start(start, self.slope_and_offset))
         transformer = TimeTransformer(
             (spec.channels, *spec.size),
             warp,
+            per_channel=variables if warp.per_channel else False,
+            slope_and_offset=self.slope_and_offset,
             padding_mode=config.padding.label,
             align_corners=self.align_corners,
             localization=localization,
@@ -45,3 +54,14 @@ class TsStn(TransformerModel):
         return Network(
             transformer, self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
         )
+
+
+def _variables(spec: DatasetSpec) -> list[str]:
+    """What each channel is of: ``mask->x``, and the categories ``x->1`` and ``x->2``, are of x.
+
+    So are all that are known at the start, ``static->…``, which no warp changes, of one.
+    """
+    columns = spec.columns if isinstance(spec, SeriesSpec) else ()
+    if not columns:
+        return [f"channel {place}" for place in range(spec.channels)]
+    return [column.removeprefix("mask->").partition("->")[0] for column in columns]

@@ -78,10 +78,11 @@ def displacement(velocities: Tensor, at: Tensor) -> Tensor:
     left = torch.where(leaves, (ends - arrivals.gather(1, entry)) * way, 1.0)
     slope = slopes.gather(1, last + 1)
     moved = start + speed * left * _growth(slope * left)
-    # Rounding carries no point out of the cell that it ends in.
+    # Rounding carries no point out of the cell that it ends in. A clamp would halve derivatives
+    # of points at its bounds, as are those at a knot at the identity.
     low, high = (last - place) * width, (last + 1 - place) * width
-    inside = (last >= 0) & (last < num_cells)
-    return torch.where(inside, moved.clamp(low, high), moved)
+    fits = ((moved >= low) & (moved <= high)) | (last < 0) | (last == num_cells)
+    return torch.where(fits, moved, moved.detach().clamp(low, high))
 
 
 def roughness(velocities: Tensor) -> Tensor:

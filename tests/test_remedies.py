@@ -53,7 +53,7 @@ def task_of(config):
         config.seed,
         learning_rates=model.learning_rates(),
         warmup_steps=model.warmup_steps(),
-        penalty=model.penalty(config),
+        penalty=model.penalty(config, config.dataset.spec()),
     )
 
 
@@ -117,7 +117,7 @@ def test_no_theta_leaves_its_bound(overrides):
     with torch.no_grad():
         network.transformer.localization.theta.weight.normal_(std=100.0)
     theta = network.predict(inputs(config))[1]
-    away = (theta - theta.new_tensor(model.identity(config.warp))).abs()
+    away = (theta - theta.new_tensor(model.identity(config, config.dataset.spec()))).abs()
     assert away.max() <= model.localization.bound * (1 + 1e-6)
     assert away.max() > 0.9 * model.localization.bound
 
@@ -147,19 +147,22 @@ def test_a_start_out_of_bounds_is_refused(overrides):
 
 def test_the_penalty_is_the_mean_square_that_theta_is_off_the_identity():
     config = compose([*PAIR, "model.localization.identity_penalty=0.5"])
-    penalty = config.model.penalty(config)
+    penalty = config.model.penalty(config, config.dataset.spec())
     identity = torch.tensor(config.warp.identity).expand(3, 2, 6)
     assert penalty(identity) == 0
     assert penalty(identity + 2).item() == pytest.approx(0.5 * 4)
     off = identity.clone()
     off[0, 0, 2] += 3
     assert penalty(off).item() == pytest.approx(0.5 * 9 / 36)
-    assert compose(PAIR).model.penalty(config) is None
+    assert compose(PAIR).model.penalty(config, config.dataset.spec()) is None
 
 
 def test_the_penalty_of_a_warp_of_time_knows_slope_and_offset():
     config = compose(["dataset=mimic", "model=ts-stn", "model.localization.identity_penalty=1"])
-    assert config.model.penalty(config)(torch.tensor([[[1.0, 0.0, 1.0, 0.0]]])) == 0
+    assert (
+        config.model.penalty(config, config.dataset.spec())(torch.tensor([[[1.0, 0.0, 1.0, 0.0]]]))
+        == 0
+    )
 
 
 # --- a warm-up

@@ -21,6 +21,7 @@ from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.layers.network import Network
+from stnlab.layers.transformer import TimeTransformer
 from stnlab.parts import OptimizerPart, SchedulePart
 
 
@@ -48,19 +49,29 @@ class Prediction(NamedTuple):
     ``labels`` (N,), the classes' places; ``probabilities`` (N, classes). ``theta``
     (N, V, parameters) is None without a transformer; ``views`` (N, V, C, ...) are what the
     classifier has read: the warped inputs, normalised or standardised as they are.
+
+    Of a transformer over time ``moments`` say where each step of a view is read, in steps of the
+    series, and ``inverse_moments`` where each step of the series is shown, in steps of the view;
+    (N, 1, steps), or (N, C, steps) with a warp for each channel.
     """
 
     labels: Tensor
     probabilities: Tensor
     theta: Tensor | None
     views: Tensor
+    moments: Tensor | None = None
+    inverse_moments: Tensor | None = None
 
     @staticmethod
     def of(network: Network, inputs: Tensor) -> "Prediction":
         """What a network says of inputs (N, C, ...)."""
         views, theta = network.look(inputs)
         probabilities = network.classifier(views).softmax(dim=1)
-        return Prediction(probabilities.argmax(dim=1), probabilities, theta, views)
+        transformer, moments, back = network.transformer, None, None
+        if isinstance(transformer, TimeTransformer) and theta is not None:
+            moments, back = transformer.moments(theta), transformer.inverse_moments(theta)
+        labels = probabilities.argmax(dim=1)
+        return Prediction(labels, probabilities, theta, views, moments, back)
 
     def cpu(self) -> "Prediction":
         """The same, on the CPU."""
@@ -216,7 +227,7 @@ class Classification(pl.LightningModule):
             loss = scores.loss(logits, targets)
             self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
-            self.manual_backward(self._with_penalty(loss, theta))
+            self.manual_backward(self._with_penalties(loss, theta))
             if self.gradient_clip_val is not None:
                 self.clip_gradients(
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
@@ -230,11 +241,16 @@ class Classification(pl.LightningModule):
         last = {"loss": losses[-1]}
         return last if thetas[-1] is None else last | {"theta": thetas[-1]}
 
-    def _with_penalty(self, loss: Tensor, theta: Tensor | None) -> Tensor:
-        """What a step goes down: the cross-entropy, and what the model adds to it."""
-        if self.penalty is None or theta is None:
+    def _with_penalties(self, loss: Tensor, theta: Tensor | None) -> Tensor:
+        """What a step goes down: the loss that is told, and what model and warp add to it."""
+        transformer = self.network.transformer
+        if theta is None or transformer is None:
             return loss
-        penalty = self.penalty(theta)
+        of_model = None if self.penalty is None else self.penalty(theta)
+        found = [each for each in (of_model, transformer.penalty(theta)) if each is not None]
+        if not found:
+            return loss
+        penalty = torch.stack(found).sum()
         self._penalties.append(penalty.detach())
         return loss + penalty
 

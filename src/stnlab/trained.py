@@ -106,7 +106,7 @@ class Trained:
             seed=config.seed,
             learning_rates=config.model.learning_rates(),
             warmup_steps=config.model.warmup_steps(),
-            penalty=config.model.penalty(config),
+            penalty=config.model.penalty(config, self.spec),
         )
 
     def predict(

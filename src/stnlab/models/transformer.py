@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from stnlab.data.spec import DatasetSpec, ImageSpec
 from stnlab.errors import UserError
-from stnlab.parts import ImageWarp, ModelPart, WarpPart
+from stnlab.parts import ImageWarp, ModelPart
 from stnlab.rules import MAX_COUNT, require, require_not_negative
 
 if TYPE_CHECKING:
@@ -96,17 +96,19 @@ class WarpingModel(ModelPart):
         steps = self.localization.warmup_steps
         return {"transformer": steps} if steps else {}
 
-    def identity(self, warp: WarpPart) -> tuple[float, ...]:
+    def identity(self, config: "ExperimentConfig", spec: DatasetSpec) -> tuple[float, ...]:  # noqa: ARG002
         """Theta that changes nothing, of one view."""
-        return warp.identity
+        return config.warp.identity
 
     def start(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Tensor | None":
         """Thetas (views, parameters) that are predicted at first; None leaves PyTorch's own."""
         return config.init.start(config.warp, self.num_thetas(spec), config.seed)
 
-    def penalty(self, config: "ExperimentConfig") -> "Callable[[Tensor], Tensor] | None":
+    def penalty(
+        self, config: "ExperimentConfig", spec: DatasetSpec
+    ) -> "Callable[[Tensor], Tensor] | None":
         weight = self.localization.identity_penalty
-        identity = self.identity(config.warp)
+        identity = self.identity(config, spec)
         if weight == 0:
             return None
 
@@ -126,7 +128,7 @@ class WarpingModel(ModelPart):
         start = self.start(config, spec)
         if start is None:
             return
-        furthest = (start - start.new_tensor(self.identity(config.warp))).abs().max().item()
+        furthest = (start - start.new_tensor(self.identity(config, spec))).abs().max().item()
         require(
             furthest < bound,
             "model.localization.bound",
@@ -161,7 +163,7 @@ def build_spatial_transformer(
     assert isinstance(warp, ImageWarp)
     channels = 1 if per_channel else spec.channels
     localization = model.localization.build(
-        channels, spec.size, model.num_thetas(spec), model.identity(warp)
+        channels, spec.size, model.num_thetas(spec), model.identity(config, spec)
     )
     start = model.start(config, spec)
     if start is not None:

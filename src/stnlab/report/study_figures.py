@@ -470,6 +470,7 @@ _STAYS_FIGURES = {
     "warped-series": "One variable of three test stays, the first in which it was measured in 12 "
     "hours or more, before and after the warp",
     "theta": "The learned warps of time over the test set",
+    "time-warps": "When the hours are read, by the learned warps of time over the test set",
     "clusters": "Median series of the clusters of learned parameters, and their mortality",
 }
 _FIGURES = {
@@ -477,6 +478,7 @@ _FIGURES = {
     "quarter of the steps or more, before and after the warp",
     "rotation-recovered": "The rotation that was applied to test {}, up to 180°, and the one that "
     "the warp takes back; shaded: what it was trained on; right: the median by class",
+    "time-warps": "When the steps are read, by the learned warps of time over the test {}",
     "confusion": "Which class was taken for which: test {} by their class and the one predicted",
     "mistakes": "The worst mistakes: the test {} whose wrong class was thought most probable",
     **{

@@ -164,7 +164,7 @@ class Run:
             config.seed,
             learning_rates=config.model.learning_rates(),
             warmup_steps=config.model.warmup_steps(),
-            penalty=config.model.penalty(config),
+            penalty=config.model.penalty(config, spec),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )

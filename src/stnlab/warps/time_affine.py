@@ -26,11 +26,29 @@ class TimeAffineWarp(TimeWarp):
     def start(self, affine: Sequence[float]) -> tuple[float, ...] | None:
         return tuple(affine[4:]) if list(affine[:4]) == [1, 0, 0, 0] else None
 
-    def moments(self, theta: "Tensor", num_steps: int, align_corners: bool) -> "Tensor":
+    def moments(
+        self,
+        theta: "Tensor",
+        num_steps: int,
+        align_corners: bool,
+        lengths: "Tensor | None" = None,
+    ) -> "Tensor":
         from stnlab.geometry.time import moments
 
         theta22, theta23 = theta.unbind(1)
-        return moments(theta22, theta23, num_steps, align_corners)
+        return moments(theta22, theta23, num_steps, align_corners, lengths)
+
+    def inverse_moments(
+        self,
+        theta: "Tensor",
+        num_steps: int,
+        align_corners: bool,
+        lengths: "Tensor | None" = None,
+    ) -> "Tensor":
+        """Infinite or not a number where theta22 is 0, and all is read at one moment."""
+        from stnlab.geometry.time import inverse, moments
+
+        return moments(*inverse(*theta.unbind(1)), num_steps, align_corners, lengths)
 
     def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":  # noqa: ARG002
         return theta[:, 0].abs()

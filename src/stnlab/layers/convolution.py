@@ -6,6 +6,7 @@ Where that is missing, the blocks of images are arranged so that torch's own ope
 to rounding.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -87,6 +88,11 @@ def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
     for kernel_size in kernel_sizes:
         size = tuple((length - kernel_size + 1) // 2 for length in size)
     return size
+
+
+def stride(blocks: Sequence[Block]) -> int:
+    """How far apart on the input the windows of two neighbouring outputs begin."""
+    return int(2 ** len(blocks))
 
 
 class _ConvPoolRelu(torch.autograd.Function):

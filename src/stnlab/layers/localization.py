@@ -7,14 +7,16 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size
+from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size, stride
+from stnlab.layers.lengths import inside
 
 
 class Localization(nn.Module):
     """Blocks of convolution, max-pool 2 and ReLU; a hidden layer; one theta or several.
 
     Source: SEED section 4.1.2. Input (N, channels, height, width) or (N, channels, steps), output
-    (N, num_views, num_parameters).
+    (N, num_views, num_parameters). Of series with ``lengths`` (N,), which are 0 past their end, a
+    feature whose window begins there is 0, too.
     """
 
     def __init__(
@@ -41,9 +43,11 @@ class Localization(nn.Module):
         self.theta = nn.Linear(hidden, num_views * num_parameters)
         self.theta_shape = (num_views, num_parameters)
 
-    def forward(self, inputs: Tensor) -> Tensor:
-        features = in_a_row(inputs, *self.blocks).flatten(1)
-        theta: Tensor = self.theta(self.hidden(features).relu_())
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
+        features = in_a_row(inputs, *self.blocks)
+        if lengths is not None:
+            features = features * inside(lengths, features.shape[2], stride(self.blocks))
+        theta: Tensor = self.theta(self.hidden(features.flatten(1)).relu_())
         return theta.view(-1, *self.theta_shape)
 
     @torch.no_grad()

@@ -15,6 +15,7 @@ from stnlab.evaluation import clinical
 from stnlab.layers.network import build_network
 from stnlab.report import write_report
 from stnlab.run import train
+from stnlab.trained import load
 
 SETTINGS = Settings(num_train=120, num_val=40, num_test=60)
 SYNTHETIC = [
@@ -70,6 +71,27 @@ def test_every_model_leaves_a_whole_folder(of_series, model):
     assert sorted(each.name for each in (outcome.path / "figures").glob("*")) == (
         ["clusters.png", "theta.png", "warped-series.png"] if has_warp else []
     )
+
+
+@pytest.mark.parametrize(
+    ("warp", "num"), [("monotone", 16), ("cpab", 15), ("time-affine", 2)], ids=str
+)
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_every_warp_of_time_leaves_a_whole_folder(of_series, warp, num, per_channel):
+    own = f"warp.per_channel={str(per_channel).lower()}"
+    outcome = run(of_series("model=ts-stn", f"warp={warp}", own))
+    num_warps = 17 if per_channel else 1  # variables
+    with (outcome.path / "theta.csv").open() as file:
+        header = next(csv.reader(file))
+    assert len(header) == 1 + num * num_warps + 2
+    assert outcome.metrics["planted"].keys() == {"r_tempo", "r_phase"}
+    assert outcome.metrics["collapsed"] in (True, False)
+    figures = {each.name for each in (outcome.path / "figures").glob("*")}
+    which = "time-warps.png" if per_channel or warp != "time-affine" else "theta.png"
+    assert figures == {"clusters.png", "warped-series.png", which}
+    found = load(outcome.path).predict(np.zeros((2, 17, 48), np.float32))
+    shape = (2, 76 if per_channel else 1, 48)
+    assert found.moments.shape == found.inverse_moments.shape == shape
 
 
 def test_the_same_seed_gives_the_same_numbers_and_best_is_the_best_epoch(of_series):

@@ -15,7 +15,10 @@ from stnlab.schema import TrainerConfig
 
 GROUP_FILES = sorted(path.relative_to(CONF_DIR) for path in CONF_DIR.glob("*/*.yaml"))
 NEEDS = {  # what a choice cannot do without
-    "warp/time-affine.yaml": ["dataset=physionet2012"],
+    **{
+        f"warp/{name}.yaml": ["dataset=physionet2012"]
+        for name in ("time-affine", "monotone", "cpab")
+    },
     "init/left-right.yaml": ["dataset=same-image", "model=multi-stn"],
     "model/multi-stn.yaml": ["dataset=two-channel"],
     **{

@@ -13,11 +13,14 @@ from stnlab.layers.network import build_network
 from stnlab.trained import Trained
 
 WARPS = ("translation", "rotation", "similarity", "scale-translation", "projective", "tps")
+BENDING = (("monotone", "false"), ("cpab", "false"), ("cpab", "true"))
 PAIRS = [
     *(("rot90", model) for model in ("cnn", "fcn", "stn", *("stn warp=" + w for w in WARPS))),
     *(("two-channel", model) for model in ("stn", "multi-stn")),
     *(("same-image", model) for model in ("cnn", "multi-stn")),
     *(("mimic", m) for m in ("cnn", "fcn", "ts-stn", "lstm", "logistic", "time-in-range")),
+    *(("mimic", f"ts-stn warp={warp} warp.per_channel={own}") for warp, own in BENDING),
+    ("mimic", "ts-stn model.slope_and_offset=false"),
 ]
 
 

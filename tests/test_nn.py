@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from stnlab.errors import UserError
+from stnlab.geometry.time import read_at
 from stnlab.layers import transformer as examples
 from stnlab.nn import SpatialTransformer, TimeTransformer
 
@@ -21,6 +22,10 @@ LAYERS = [
     (SpatialTransformer, (1, 24, 24), {"warp": "similarity"}),
     (TimeTransformer, (5, 40), {}),
     (TimeTransformer, (1, 24), {"padding_mode": "zeros", "align_corners": False}),
+    (TimeTransformer, (2, 40), {"warp": "monotone"}),
+    (TimeTransformer, (2, 40), {"warp": "cpab", "slope_and_offset": False}),
+    (TimeTransformer, (3, 40), {"warp": "cpab", "per_channel": ["a", "b", "a"]}),
+    (TimeTransformer, (2, 24), {"per_channel": True, "align_corners": False}),
 ]
 
 
@@ -48,7 +53,10 @@ def test_it_starts_at_the_exact_identity(kind, shape, options):
     layer = kind(shape, **options)
     inputs = torch.randn(4, *shape)
     views, theta = layer(inputs)
-    expected = layer.warp.identity + ((1, 0) if kind is TimeTransformer else ())
+    expected = layer.warp.identity
+    if kind is TimeTransformer:
+        expected = expected * len(layer.warp_names) + ((1, 0) if layer.slope_and_offset else ())
+        assert len(layer.parameter_names) == len(expected)
     assert (theta == torch.tensor(expected)).all()
     assert theta.shape[:2] == views.shape[:2]
     per_view = inputs.flatten(0, 1)[:, None] if options.get("per_channel") else inputs
@@ -110,6 +118,50 @@ def test_it_is_compiled():
         torch.testing.assert_close(found.grad, expected.grad, atol=1e-5, rtol=1e-4)
 
 
+def test_a_warp_for_each_channel_reads_each_on_its_own():
+    layer = turned(TimeTransformer((3, 40), "cpab", per_channel=["a", "b", "a"]))
+    inputs = torch.randn(4, 3, 40)
+    views, theta = layer(inputs)
+    at, back = layer.moments(theta), layer.inverse_moments(theta)
+    assert at.shape == back.shape == (4, 3, 40)
+    assert torch.equal(at[:, 0], at[:, 2])
+    assert not torch.equal(at[:, 0], at[:, 1])
+    slope, offset = theta[:, 0, -2:, None].unbind(1)
+    read = read_at(inputs[:, 1:2], at[:, 1], "border")[:, 0]
+    torch.testing.assert_close(views[:, 0, 1], slope * read + offset)
+    alone = layer.warp.moments(theta[:, 0, 15:30], 40, True)
+    assert torch.equal(at[:, 1], alone)
+    assert layer.summary(theta, 1)["fastest"].shape == (4,)
+    assert layer.describe(theta)["theta/fastest"].shape == (8,)
+
+
+@pytest.mark.parametrize("warp", ["time-affine", "monotone", "cpab"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_padding_changes_nothing_for_series_of_unequal_length(warp, per_channel):
+    """A localization network that looks at the series' own steps alone, on any width of batch."""
+
+    class OwnMean(nn.Module):
+        def __init__(self, num):
+            super().__init__()
+            self.linear = nn.Linear(2, num)
+
+        def forward(self, inputs, lengths):
+            return self.linear(inputs.sum(dim=2) / lengths[:, None])[:, None]
+
+    num = len(TimeTransformer((2, 40), warp, per_channel=per_channel).parameter_names)
+    layer = TimeTransformer((2, 40), warp, per_channel=per_channel, localization=OwnMean(num))
+    series, lengths = torch.randn(3, 2, 25), torch.tensor([25, 11, 18])
+    padded = torch.cat([series, torch.full((3, 2, 15), 7.0)], dim=2)
+    views, theta = layer(series, lengths)
+    again, _ = layer(padded, lengths)
+    assert torch.equal(views, again)
+    assert views.shape == (3, 1, 2, 40)
+    for view, length, at in zip(views, lengths, layer.moments(theta, lengths), strict=True):
+        assert (view[..., length:] == 0).all()
+        if warp != "time-affine":
+            assert at[:, length - 1].tolist() == pytest.approx([length - 1] * len(at))
+
+
 def test_a_localization_network_of_ones_own():
     own = nn.Sequential(nn.Flatten(), nn.Linear(64, 12), nn.Unflatten(1, (2, 6)))
     layer = SpatialTransformer((1, 8, 8), view_size=(4, 6), num_views=2, localization=own)
@@ -131,7 +183,8 @@ def test_its_weights_are_saved_by_name():
         (SpatialTransformer, ((28, 28),), {}, r"in_shape is \(28, 28\); allowed: \(channels, heig"),
         (SpatialTransformer, ((1, 28, 28), "afine"), {}, "warp is 'afine'.*Did you mean 'affine'"),
         (SpatialTransformer, ((1, 28, 28), "time-affine"), {}, "warp is 'time-affine'; allowed"),
-        (TimeTransformer, ((1, 28), "affine"), {}, "warp is 'affine'; allowed: time-affine"),
+        (TimeTransformer, ((1, 28), "affine"), {}, "warp is 'affine'; allowed: .*time-affine"),
+        (TimeTransformer, ((3, 48),), {"per_channel": ["a"]}, "per_channel is .* of 3 channels"),
         (SpatialTransformer, ((1, 28, 28),), {"padding_mode": "zero"}, "padding_mode is 'zero'"),
         (SpatialTransformer, ((1, 8, 8),), {}, "kernel_sizes is .*Use smaller kernels"),
         (SpatialTransformer, ((1, 28, 28),), {"channels": (8,)}, "kernel_sizes is"),

@@ -13,7 +13,7 @@ from stnlab.geometry.thin_plate_spline import control_points
 from stnlab.layers.network import build_network
 
 NAMES = sorted(path.stem for path in (CONF_DIR / "warp").glob("*.yaml"))
-IMAGE_WARPS = [name for name in NAMES if name != "time-affine"]
+IMAGE_WARPS = [name for name in NAMES if name not in ("time-affine", "monotone", "cpab")]
 IDENTITY = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0]
 HALF = math.sqrt(0.5)
 EYE = torch.eye(2, 3, dtype=torch.float64)[None]

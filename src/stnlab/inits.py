@@ -86,10 +86,11 @@ class Start(InitPart):
 
     def _refuse(self, config: "ExperimentConfig") -> None:
         if config.warp.num_axes == 1:
+            affine = config.warp.start([1, 0, 0, 0, 1, 1]) is not None
+            row = "[1, 0, 0, 0, theta22, theta23]" if affine else "[1, 0, 0, 0, 1, 0]"
             raise UserError(
                 f"init={self.name} does not go with model={config.model.name}, which warps time "
-                f"alone: init.theta is {self.theta}; allowed: one row [1, 0, 0, 0, theta22, "
-                "theta23]. Use init=identity."
+                f"alone: init.theta is {self.theta}; allowed: one row {row}. Use init=identity."
             )
         raise UserError(
             f"init={self.name} does not go with warp={config.warp.name}, which cannot do "

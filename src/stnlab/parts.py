@@ -156,6 +156,10 @@ class SeriesDataset(DatasetPart):
         """Read the training, validation and test series."""
         raise NotImplementedError(f"{type(self).__name__}.load")
 
+    def of_run(self, seed: int) -> "SeriesDataset":  # noqa: ARG002
+        """What a run of this seed reads, where its seed decides who is tested on."""
+        return self
+
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         from stnlab.run.series import SeriesExperiment
 
@@ -343,12 +347,44 @@ class TimeWarp(WarpPart):
 
     num_axes: ClassVar[int] = 1
 
-    def moments(self, theta: "Tensor", num_steps: int, align_corners: bool) -> "Tensor":
+    per_channel: bool = False  # a warp for each channel; those of one variable share theirs
+
+    def moments(
+        self,
+        theta: "Tensor",
+        num_steps: int,
+        align_corners: bool,
+        lengths: "Tensor | None" = None,
+    ) -> "Tensor":
         """Where each output step is read, in steps of the input: (N, num_steps).
 
-        ``theta`` is (N, parameters).
+        Args:
+            theta: (N, parameters).
+            num_steps: of a series, or of the longest.
+            align_corners: what -1 and 1 mean; see :mod:`stnlab.geometry.time`.
+            lengths: (N,), the steps that each series has, where that is not ``num_steps``; what
+                stands past them does not count. A family that is never asked for series of unequal
+                length needs no such argument.
         """
         raise NotImplementedError(f"{type(self).__name__}.moments")
+
+    def inverse_moments(
+        self,
+        theta: "Tensor",
+        num_steps: int,
+        align_corners: bool,
+        lengths: "Tensor | None" = None,
+    ) -> "Tensor":
+        """Where each input step is shown, in steps of the output: the way back, (N, num_steps).
+
+        Here it is found on the moments, for warps in which time never runs backward, NaN where a
+        step is not shown; a family that knows better says so.
+        """
+        from stnlab.geometry.time import inverted
+
+        if lengths is not None:
+            raise NotImplementedError(f"{type(self).__name__}.inverse_moments of unequal lengths")
+        return inverted(self.moments(theta, num_steps, align_corners))
 
     def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":
         """Steps of the series per step of the view, without sign: (N,), the median over the view.
@@ -356,6 +392,14 @@ class TimeWarp(WarpPart):
         Here it is measured on the moments; a family that knows better says so.
         """
         return self.moments(theta, num_steps, True).diff(dim=1).abs().median(dim=1).values
+
+    def penalty(self, theta: "Tensor") -> "Tensor | None":  # noqa: ARG002
+        """What is added to the loss of training for thetas (N, parameters): (), or nothing."""
+        return None
+
+    def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
+        """What thetas (N, parameters) say, by name: (N,) each."""
+        return dict(zip(self.parameter_names, theta.unbind(1), strict=True))
 
 
 @dataclass

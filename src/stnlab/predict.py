@@ -180,6 +180,7 @@ def _draw_series(
     import numpy as np
 
     from stnlab.data.spec import SeriesSpec
+    from stnlab.layers.transformer import TimeTransformer
     from stnlab.report import clinical_figures
 
     assert isinstance(trained.spec, SeriesSpec)
@@ -193,6 +194,8 @@ def _draw_series(
     theta, transformer, thetas = prediction.theta, trained.network.transformer, {}
     if theta is not None and transformer is not None:
         thetas = transformer.named(theta[:_NUM_SERIES])
+    if theta is not None and isinstance(transformer, TimeTransformer):
+        thetas = transformer.summary(theta[:_NUM_SERIES], columns.index(shown))
     clinical_figures.draw_warped_series(
         path,
         f"{trained.path}\n{shown} before and after the warp",

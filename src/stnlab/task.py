@@ -22,6 +22,7 @@ from stnlab.errors import UserError
 from stnlab.evaluation import scores
 from stnlab.layers.alignment import NearestCentroid
 from stnlab.layers.network import Network
+from stnlab.layers.transformer import TimeTransformer
 from stnlab.parts import OptimizerPart, SchedulePart
 
 
@@ -49,19 +50,30 @@ class Prediction(NamedTuple):
     ``labels`` (N,), the classes' places; ``probabilities`` (N, classes). ``theta``
     (N, V, parameters) is None without a transformer; ``views`` (N, V, C, ...) are what the
     classifier has read: the warped inputs, normalised or standardised as they are.
+
+    Of a transformer over time ``moments`` say where each step of a view is read, in steps of the
+    series, and ``inverse_moments`` where each step of the series is shown, in steps of the view;
+    (N, 1, steps), or (N, C, steps) with a warp for each channel.
     """
 
     labels: Tensor
     probabilities: Tensor
     theta: Tensor | None
     views: Tensor
+    moments: Tensor | None = None
+    inverse_moments: Tensor | None = None
 
     @staticmethod
     def of(network: Network, inputs: Tensor, lengths: Tensor | None = None) -> "Prediction":
         """What a network says of inputs (N, C, ...), of unequal ``lengths`` (N,) if so."""
         views, theta = network.look(inputs, lengths)
         probabilities = network.classify(views, lengths).softmax(dim=1)
-        return Prediction(probabilities.argmax(dim=1), probabilities, theta, views)
+        transformer, moments, back = network.transformer, None, None
+        if isinstance(transformer, TimeTransformer) and theta is not None:
+            moments = transformer.moments(theta, lengths)
+            back = transformer.inverse_moments(theta, lengths)
+        labels = probabilities.argmax(dim=1)
+        return Prediction(labels, probabilities, theta, views, moments, back)
 
     def cpu(self) -> "Prediction":
         """The same, on the CPU."""
@@ -198,7 +210,7 @@ class Classification(pl.LightningModule):
             loss = self._loss(logits, targets, views, *lengths)
             self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
-            self.manual_backward(loss)
+            self.manual_backward(self._objective(loss, theta))
             if self.gradient_clip_val is not None:
                 self.clip_gradients(
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
@@ -234,6 +246,14 @@ class Classification(pl.LightningModule):
             for inputs, targets, *lengths in batches
         )
         network.train()
+
+    def _objective(self, loss: Tensor, theta: Tensor | None) -> Tensor:
+        """What is made small: the loss that is told, and what the transformer adds to it."""
+        transformer = self.network.transformer
+        if transformer is None or theta is None:
+            return loss
+        penalty = transformer.penalty(theta)
+        return loss if penalty is None else loss + penalty
 
     def _check_finite(self, losses: list[Tensor], thetas: list[Tensor | None]) -> None:
         """Stop at the first step of a chunk whose loss is no number."""

@@ -4,6 +4,7 @@ SEED's future work: cluster the series by the learned transformation parameters,
 cluster's median series as its representative.
 """
 
+import math
 import warnings
 from dataclasses import dataclass
 from itertools import combinations
@@ -20,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from stnlab.evaluation.clinical import Floats, Integers, wilson
 
 MAX_CLUSTERS = 8
+MAX_COLUMNS = 4  # as time-affine has, with slope and offset
 MIN_STAYS = 10  # of a cluster, on average, for its number to be tried
 BARELY_SEPARATED = 0.25  # Kaufman and Rousseeuw (1990): no substantial structure below
 SHALLOW = 0.5  # a valley whose floor is above this share of the lower hill parts no clusters
@@ -74,10 +76,12 @@ def cluster(parameters: Floats, seed: int = 0) -> Clustering:
 
     Columns are standardised. A stay belongs to the Gaussian that most probably made it; one that
     no stay belongs to is not counted. Numbers that leave fewer than 10 stays a cluster, or one
-    distinct row, are not tried.
+    distinct row, are not tried. Of more than 4 columns with a spread, as bending warps have,
+    the first 4 principal components take their place, standardised likewise: a mixture of more
+    would be a guess.
 
     Args:
-        parameters: (N, P), theta22, theta23 and, if learned, slope and offset of each stay.
+        parameters: (N, P), of each stay: theta22, theta23, slope and offset, say.
         seed: of the mixtures' starts.
     """
     if parameters.ndim != 2 or not len(parameters):
@@ -91,6 +95,8 @@ def cluster(parameters: Floats, seed: int = 0) -> Clustering:
         return Clustering(np.zeros(len(values), np.int64), 1, (), {}, None, None)
     values = values[:, columns]
     values = (values - values.mean(axis=0)) / values.std(axis=0)
+    if len(columns) > MAX_COLUMNS:
+        values = _principal_components(values, MAX_COLUMNS)
     num_distinct = len(np.unique(values, axis=0))
     most = max(min(MAX_CLUSTERS, num_distinct, len(values) // MIN_STAYS), 1)
     # Tasks this small wait for each other's threads, tenfold.
@@ -105,6 +111,13 @@ def cluster(parameters: Floats, seed: int = 0) -> Clustering:
             return Clustering(labels, 1, columns, bic, None, None)
         valley = _valley(best, best.means_[np.unique(components)])
         return Clustering(labels, k, columns, bic, float(silhouette_score(values, labels)), valley)
+
+
+def _principal_components(values: NDArray[np.float64], num: int) -> NDArray[np.float64]:
+    """The first of centred columns, each of mean 0 and deviation 1 but for those that are none."""
+    left, sizes, _ = np.linalg.svd(values, full_matrices=False)
+    num = min(num, int(np.sum(sizes > _ROUNDING * sizes[0])))
+    return left[:, :num] * math.sqrt(len(values))
 
 
 def _fitted(values: NDArray[np.float64], k: int, seed: int) -> Any:

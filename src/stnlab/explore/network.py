@@ -58,11 +58,15 @@ def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, An
         "localization": _layers("transformer.localization", module.localization, starts),
     }
     if isinstance(module, TimeTransformer):
+        if module.per_channel:
+            raise UserError(
+                "warp.per_channel is true: the page shows a warp of time that all channels share."
+            )
         return described | {
             "per_channel": False,
             "size": [1, module.num_steps],
             "align_corners": True,  # of the grid; what the warp means by it is in the grid
-            "has_values": True,
+            "has_values": module.slope_and_offset,
             "grid": _linear(module.warp, lambda theta: _row_of_moments(module, theta)),
         }
     size, corners, warp = module.view_size, module.align_corners, module.warp

@@ -154,7 +154,7 @@ def _load(run: Shown) -> tuple[ImageParts | SeriesParts, int]:
     """The run's data and its classes: of single objects, where an input has several."""
     spec, dataset = run.spec, run.trained.config.dataset
     if isinstance(dataset, SeriesDataset):
-        return dataset.load(), spec.num_classes
+        return dataset.of_run(run.trained.config.seed).load(), spec.num_classes
     assert isinstance(dataset, ImageDataset)
     assert isinstance(spec, ImageSpec)
     if spec.num_objects == 1:

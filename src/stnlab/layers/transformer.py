@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stnlab import parts
@@ -44,11 +45,15 @@ class Transformer(nn.Module, ABC):
 
     @abstractmethod
     def describe(self, theta: Tensor) -> dict[str, Tensor]:
-        """What thetas (N, V, parameters) say of each view, by name: (N,) each."""
+        """What thetas (N, V, parameters) say, by name: of each view, (N,), or all warps, flat."""
 
     def named(self, theta: Tensor, view: int = 0) -> dict[str, Tensor]:
         """The parameters of one view by name, (N,) each."""
         return dict(zip(self.parameter_names, theta[:, view].unbind(1), strict=True))
+
+    def penalty(self, theta: Tensor) -> Tensor | None:  # noqa: ARG002
+        """What training adds to its loss for the thetas of a batch, (); None for nothing."""
+        return None
 
 
 class SpatialTransformer(Transformer):
@@ -169,8 +174,9 @@ class SpatialTransformer(Transformer):
 class TimeTransformer(Transformer):
     """Warps each series in time, and its values linearly, by what is predicted from it.
 
-    All channels go through one warp, and through one slope and one offset: what is read is
-    ``slope * value + offset``. Input (N, C, steps). At first it leaves the series as they are:
+    All channels go through one warp, or each through its own, and through one slope and one offset:
+    what is read is ``slope * value + offset``. Input (N, C, steps). At first it leaves the series
+    as they are:
 
     >>> import torch
     >>> from stnlab.nn import TimeTransformer
@@ -182,15 +188,29 @@ class TimeTransformer(Transformer):
     >>> torch.equal(views[:, 0], series)
     True
 
+    A warp that bends time, one for each channel, on series of unequal length, and the way back:
+
+    >>> bending = TimeTransformer((3, 48), "cpab", per_channel=True, slope_and_offset=False)
+    >>> series, lengths = torch.randn(2, 3, 48), torch.tensor([48, 30])
+    >>> views, theta = bending(series, lengths)
+    >>> views[1, :, :, 30:].abs().max()
+    tensor(0., grad_fn=<MaxBackward1>)
+    >>> bending.moments(theta, lengths).shape, bending.inverse_moments(theta, lengths).shape
+    (torch.Size([2, 3, 48]), torch.Size([2, 3, 48]))
+
     Convention: :mod:`stnlab.geometry.time`. Source: SEED section 5.2.2; that all channels share
     them follows from its two extra outputs.
     """
+
+    warp_of_channel: Tensor
 
     def __init__(
         self,
         in_shape: Sequence[int],
         warp: str | TimeWarp = "time-affine",
         *,
+        per_channel: bool | Sequence[str] = False,
+        slope_and_offset: bool = True,
         padding_mode: str = "border",
         align_corners: bool = True,
         channels: Sequence[int] = (8, 10),
@@ -203,14 +223,17 @@ class TimeTransformer(Transformer):
         Args:
             in_shape: (C, steps) of a series.
             warp: a family's name, as of ``conf/warp/``, or one itself.
+            per_channel: whether each channel has a warp of its own; or what each channel is of, as
+                ``["pulse", "flow", "flow"]``: a warp for each name, in their order.
+            slope_and_offset: whether values are changed, too, all channels alike.
             padding_mode: what lies before and after the series: "zeros" or "border".
             align_corners: whether -1 and 1 are the first and the last step, or half a step off.
             channels: of each block (convolution, max-pool 2, ReLU) of the localization network.
             kernel_sizes: of each block's convolution.
             hidden: width of the layer after the blocks.
             localization: one's own network instead, from inputs (N, C, steps) to thetas
-                (N, 1, parameters), of which the last two are slope and offset. It says where it
-                starts.
+                (N, 1, parameters), in the order of :attr:`parameter_names`. It says where it
+                starts. With lengths it is given these, too.
 
         Raises:
             UserError: an argument makes no sense, or the blocks leave nothing of the series.
@@ -218,35 +241,114 @@ class TimeTransformer(Transformer):
         super().__init__()
         shape = _checked_shape(in_shape, ("channels", "steps"))
         self.warp = _warp(warp, TimeWarp)
-        self.parameter_names = (*self.warp.parameter_names, *_SLOPE_AND_OFFSET)
+        of_channels = _warps_of_channels(per_channel, shape[0])
+        self.warp_names = tuple(dict.fromkeys(of_channels))
+        self.per_channel = bool(per_channel)
+        self.slope_and_offset = slope_and_offset
+        names = self.warp.parameter_names
+        if self.per_channel:
+            names = tuple(f"{name} of {whose}" for whose in self.warp_names for name in names)
+        self.parameter_names = (*names, *(_SLOPE_AND_OFFSET if slope_and_offset else ()))
+        places = torch.tensor([self.warp_names.index(each) for each in of_channels])
+        self.register_buffer("warp_of_channel", places, persistent=False)
+        identity = torch.tensor(self.warp.identity).expand(len(self.warp_names), -1)
         self.localization = localization or _localization(
-            *(shape, channels, kernel_sizes, hidden),
-            self.start(torch.tensor([self.warp.identity])),
+            *(shape, channels, kernel_sizes, hidden), self.start(identity, slope_and_offset)
         )
         self.num_steps = shape[1]
         self.padding_mode = _checked_padding(padding_mode)
         self.align_corners = align_corners
 
     @staticmethod
-    def start(warp: Tensor) -> Tensor:
-        """A warp's start (1, parameters), with the slope and the offset that leave the values."""
-        return torch.cat([warp, warp.new_tensor([[1.0, 0.0]])], dim=1)
+    def start(warps: Tensor, slope_and_offset: bool = True) -> Tensor:
+        """A start (1, all parameters) of the warps' (warps, parameters) that leaves the values."""
+        rest = warps.new_tensor([1.0, 0.0] if slope_and_offset else [])
+        return torch.cat([warps.flatten(), rest])[None]
 
-    def forward(self, inputs: Tensor) -> Warped:
-        theta: Tensor = self.localization(inputs)
-        return _at_full_precision(self._views, inputs, theta)
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Warped:
+        """The view of each series, and its theta.
 
-    def _views(self, inputs: Tensor, theta: Tensor) -> Tensor:
+        Args:
+            inputs: (N, C, steps); with lengths there may be fewer steps than a series has at most.
+            lengths: (N,), the steps that each series has. What stands past them is neither read nor
+                in the view, where it is 0. None: all of them.
+        """
+        if lengths is None:
+            theta: Tensor = self.localization(inputs)
+        else:
+            inputs = F.pad(inputs, (0, self.num_steps - inputs.shape[2]))
+            inputs = torch.where(self._lasts(lengths), inputs, 0.0)
+            theta = self.localization(inputs, lengths)
+        return _at_full_precision(
+            lambda inputs, theta: self._views(inputs, theta, lengths), inputs, theta
+        )
+
+    def _views(self, inputs: Tensor, theta: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(N, C, steps) and (N, 1, parameters) to (N, 1, C, steps)."""
-        of_warp, slope, offset = theta[:, 0, :-2], theta[:, 0, -2], theta[:, 0, -1]
-        at = self.warp.moments(of_warp, self.num_steps, self.align_corners)
-        read = read_at(inputs, at, self.padding_mode)
-        return (slope[:, None, None] * read + offset[:, None, None])[:, None]
+        read = read_at(inputs, self.moments(theta, lengths), self.padding_mode, lengths)
+        if self.slope_and_offset:
+            slope, offset = theta[:, 0, -2], theta[:, 0, -1]
+            read = slope[:, None, None] * read + offset[:, None, None]
+        if lengths is not None:
+            read = torch.where(self._lasts(lengths), read, 0.0)
+        return read[:, None]
+
+    def _lasts(self, lengths: Tensor) -> Tensor:
+        """(N, 1, steps): whether a series still lasts."""
+        return torch.arange(self.num_steps, device=lengths.device) < lengths[:, None, None]
+
+    def moments(self, theta: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Where each step of a view is read, in steps of the series.
+
+        (N, 1, steps), or (N, C, steps) where each channel has a warp of its own.
+        """
+        return self._of_channels(self.warp.moments, theta, lengths)
+
+    def inverse_moments(self, theta: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Where each step of a series is shown, in steps of the view; shapes as :meth:`moments`."""
+        return self._of_channels(self.warp.inverse_moments, theta, lengths)
+
+    def _of_channels(
+        self, say: Callable[..., Tensor], theta: Tensor, lengths: Tensor | None
+    ) -> Tensor:
+        num_warps = len(self.warp_names)
+        more = {} if lengths is None else {"lengths": lengths.repeat_interleave(num_warps)}
+        at = say(self._of_warps(theta), self.num_steps, self.align_corners, **more)
+        at = at.view(-1, num_warps, self.num_steps)
+        return at[:, self.warp_of_channel] if self.per_channel else at
+
+    def _of_warps(self, theta: Tensor) -> Tensor:
+        """(N, 1, parameters) to each warp's own: (N * warps, parameters)."""
+        of_warps = theta[:, 0, :-2] if self.slope_and_offset else theta[:, 0]
+        return of_warps.reshape(-1, len(self.warp.parameter_names))
+
+    def penalty(self, theta: Tensor) -> Tensor | None:
+        return self.warp.penalty(self._of_warps(theta))
 
     def describe(self, theta: Tensor) -> dict[str, Tensor]:
-        at = self.warp.moments(theta[:, 0, :-2], self.num_steps, self.align_corners)
-        named = {f"theta/{name}": values for name, values in self.named(theta).items()}
-        return named | {f"theta/{SHARE_OUTSIDE}": share_of_moments_outside(at)}
+        return self._described(theta, self._of_warps(theta), "theta/") | {
+            f"theta/{SHARE_OUTSIDE}": self.share_outside(theta)
+        }
+
+    def summary(self, theta: Tensor, channel: int = 0) -> dict[str, Tensor]:
+        """What thetas (N, 1, parameters) do to one channel, by name: (N,) each."""
+        place = int(self.warp_of_channel[channel])
+        return self._described(theta, self._of_warps(theta)[place :: len(self.warp_names)], "")
+
+    def _described(self, theta: Tensor, of_warps: Tensor, prefix: str) -> dict[str, Tensor]:
+        found = {f"{prefix}{name}": each for name, each in self.warp.describe(of_warps).items()}
+        if self.slope_and_offset:
+            found |= {f"{prefix}slope": theta[:, 0, -2], f"{prefix}offset": theta[:, 0, -1]}
+        return found
+
+    def share_outside(self, theta: Tensor) -> Tensor:
+        """Share of the steps that each warp reads outside of the series, (N * warps,)."""
+        at = self.warp.moments(self._of_warps(theta), self.num_steps, self.align_corners)
+        return share_of_moments_outside(at)
+
+    def tempo(self, theta: Tensor) -> Tensor:
+        """Steps of the series per step of the view, of each warp: :meth:`TimeWarp.tempo`."""
+        return self.warp.tempo(self._of_warps(theta), self.num_steps)
 
 
 W = TypeVar("W", bound=WarpPart)
@@ -269,6 +371,19 @@ def _warp(warp: str | W, kind: type[W]) -> W:
             f"{hint}"
         )
     return fitting[warp](name=warp)
+
+
+def _warps_of_channels(per_channel: bool | Sequence[str], num_channels: int) -> Sequence[str]:
+    """What the warp is called that each channel goes through."""
+    if isinstance(per_channel, bool):
+        return [f"channel {place}" if per_channel else "" for place in range(num_channels)]
+    require(
+        len(per_channel) == num_channels,
+        "per_channel",
+        list(per_channel),
+        f"true, false, or a name for each of {num_channels} channels",
+    )
+    return per_channel
 
 
 def _localization(

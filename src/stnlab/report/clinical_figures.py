@@ -29,8 +29,9 @@ _CHARACTERS_AN_INCH = 11  # of a title
 _MAX_TITLE_LINES = 6
 _NAME_LENGTH = 40
 _SYMBOLS = {"theta22": "θ₂₂", "theta23": "θ₂₃"}
-_SHIFTS = ("theta23", "offset")
+_SHIFTS = ("theta23", "offset", "mean shift")
 _IDENTITY = (1.0, 0.0)
+_NUM_WARPS_SHOWN = 10
 _CURVE_POINTS = np.linspace(0, 1, 401)
 
 
@@ -98,6 +99,47 @@ def _theta_text(theta: Mapping[str, float]) -> str:
     ]
     lines = [", ".join(words[start : start + 2]) for start in range(0, len(words), 2)]
     return "\n".join(lines).replace("-", "−")
+
+
+def draw_time_warps(path: Path, title: str, warps: Mapping[str, Floats], step: str) -> None:
+    """Where the steps of a view are read: some examples, and all of them summed up.
+
+    Args:
+        path: the PNG to write.
+        title: above all.
+        warps: by the name of what goes through each, a panel for each: (N, T) moments, in steps.
+        step: what a step is, in the plural.
+    """
+    num_columns = min(len(warps), 3)
+    num_rows = -(-len(warps) // num_columns)
+    figure = _figure(max(3.4 * num_columns, 5.0), 3.4 * num_rows + 0.8, title)
+    panels = figure.subplots(num_rows, num_columns, sharex=True, sharey=True, squeeze=False)
+    for axes in panels.flat[len(warps) :]:
+        axes.set_visible(False)
+    for axes, (name, at) in zip(panels.flat, warps.items(), strict=False):
+        steps = np.arange(at.shape[1], dtype=np.float64)
+        mean, deviation = at.mean(axis=0), at.std(axis=0)
+        axes.plot(steps, steps, color=GREY, linestyle=":", linewidth=1)
+        axes.plot(steps, at[:_NUM_WARPS_SHOWN].T, color=COLOURS[0], linewidth=0.7, alpha=0.6)
+        low, high = mean - deviation, mean + deviation
+        axes.fill_between(steps, low, high, color=COLOURS[1], alpha=0.3, linewidth=0)
+        axes.plot(steps, mean, color=COLOURS[1], linewidth=1.8)
+        axes.set_title(_name(name), fontsize=9)
+        _time_axis(axes, steps, step)
+    for axes in panels[:, 0]:
+        axes.set_ylabel(f"is read at, {step}", fontsize=9)
+    _legend(
+        figure,
+        [
+            Line2D([], [], color=GREY, linestyle=":", linewidth=1),
+            Line2D([], [], color=COLOURS[0], linewidth=0.7),
+            Line2D([], [], color=COLOURS[1], linewidth=1.8),
+            Patch(color=COLOURS[1], alpha=0.3),
+        ],
+        ["identity", f"the first {_NUM_WARPS_SHOWN}", "mean of all", "± one deviation"],
+        num_columns=4,
+    )
+    save(figure, path)
 
 
 def draw_theta_scatter(

@@ -430,11 +430,13 @@ _PATIENTS_FIGURES = {
     "warped-series": "One variable of three test patients, the first in whom it was measured in 12 "
     "hours or more, before and after the warp",
     "theta": "The learned warps of time over the test set",
+    "time-warps": "When the hours are read, by the learned warps of time over the test set",
     "clusters": "Median series of the clusters of learned parameters, and their mortality",
 }
 _FIGURES = {
     "warped-series": "One variable of three test {}, the first in which it was measured in a "
     "quarter of the steps or more, before and after the warp",
+    "time-warps": "When the steps are read, by the learned warps of time over the test {}",
     "confusion": "Which class was taken for which: test {} by their class and the one predicted",
     "mistakes": "The worst mistakes: the test {} whose wrong class was thought most probable",
     **{

@@ -9,7 +9,9 @@ from scipy import stats
 from stnlab.data.batches import BatchSource
 from stnlab.data.series_batches import Part, SeriesBatches
 from stnlab.evaluation import challenge2012, clinical, clusters, scores
+from stnlab.geometry.time import tempo_and_phase
 from stnlab.layers.network import Network
+from stnlab.layers.transformer import TimeTransformer, Transformer
 from stnlab.report import clinical_figures
 from stnlab.run.experiment import Predict
 from stnlab.run.series import SeriesExperiment
@@ -73,10 +75,10 @@ class ClinicalExperiment(SeriesExperiment):
         found, transformer = predictions[0], network.transformer
         more = {}
         if transformer is not None and found.theta is not None:
-            more = self._about_theta(found, transformer.parameter_names)
+            more = self._about_theta(found, transformer)
         return {**super().diagnosis(network, test, predictions), **more}
 
-    def _about_theta(self, found: Predictions, parameters: tuple[str, ...]) -> dict[str, Any]:
+    def _about_theta(self, found: Predictions, transformer: Transformer) -> dict[str, Any]:
         """Clusters of the learned parameters; on synthetic data how they fit the planted ones."""
         theta, (y, _) = _theta(found), _outcomes(found)
         if not np.isfinite(theta).all():
@@ -97,10 +99,11 @@ class ClinicalExperiment(SeriesExperiment):
             }
         }
         if self.parts.planted is not None:
+            learned = _tempo_and_phase(found, transformer)
             about["planted"] = {
-                name: _correlation(theta[:, parameters.index(parameter)], values[: len(theta)])
+                name: _correlation(learned[parameter], values[: len(theta)])
                 for name, (parameter, values) in self.parts.planted.warps.items()
-                if parameter in parameters
+                if parameter in learned
             }
         return about
 
@@ -169,6 +172,21 @@ def _theta(found: Predictions) -> NDArray[np.float64]:
     """The parameters of the one view, (N, parameters)."""
     assert found.theta is not None
     return found.theta[:, 0].double().cpu().numpy()
+
+
+def _tempo_and_phase(
+    found: Predictions, transformer: Transformer
+) -> dict[str, NDArray[np.float64]]:
+    """theta22 and theta23, or those of the affine warp that is nearest to what was learned.
+
+    (N,) each; with a warp for each channel, of the mean over the channels.
+    """
+    theta = _theta(found)
+    if "theta22" in transformer.parameter_names or not isinstance(transformer, TimeTransformer):
+        return dict(zip(transformer.parameter_names, theta.T, strict=True))
+    assert found.theta is not None
+    tempo, phase = tempo_and_phase(transformer.moments(found.theta.float()).mean(dim=1).double())
+    return {"theta22": tempo.cpu().numpy(), "theta23": phase.cpu().numpy()}
 
 
 def _correlation(learned: NDArray[np.float64], planted: NDArray[np.float64]) -> float | None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.data.batches import BatchSource
@@ -16,7 +17,6 @@ from stnlab.data.spec import SeriesSpec, Task
 from stnlab.evaluation import collapse, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
-from stnlab.geometry.time import share_of_moments_outside
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import TimeTransformer, Transformer
 from stnlab.parts import SeriesDataset
@@ -26,6 +26,7 @@ from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
 
 _NUM_SHOWN = 3
+_NUM_WARPS = 6  # of a figure
 _MIN_MEASURED_SHARE = 0.25  # of the steps of a series that is shown
 
 
@@ -35,10 +36,10 @@ class SeriesExperiment(Experiment):
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         super().__init__(config, folder)
         assert isinstance(config.dataset, SeriesDataset)
-        self.dataset = config.dataset
-        self.spec: SeriesSpec = config.dataset.spec()
-        self.parts = config.dataset.load()
-        self.shown_variable = config.dataset.shown_variable or self.parts.columns[0]
+        self.dataset = config.dataset.of_run(config.seed)
+        self.spec: SeriesSpec = self.dataset.spec()
+        self.parts = self.dataset.load()
+        self.shown_variable = self.dataset.shown_variable or self.parts.columns[0]
         self._shown = self._shown_examples(
             self.parts.val if self.has_validation else self.parts.train
         )
@@ -105,12 +106,10 @@ class SeriesExperiment(Experiment):
         found = predictions[0]
         transformer, view = network.transformer, None
         if isinstance(transformer, TimeTransformer) and found.theta is not None:
-            theta = found.theta[:, 0, : len(transformer.warp.parameter_names)].float()
-            num_steps = self.spec.size[0]
-            at = transformer.warp.moments(theta, num_steps, transformer.align_corners)
+            theta = found.theta.float()
             view = collapse.TimeView(
-                share_of_moments_outside(at).mean().item(),
-                transformer.warp.tempo(theta, num_steps).median().item(),
+                transformer.share_outside(theta).mean().item(),
+                transformer.tempo(theta).median().item(),
             )
         reason = collapse.time_collapse_reason(test, found.targets, view, self.spec.unit)
         return {
@@ -139,6 +138,8 @@ class SeriesExperiment(Experiment):
         if np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
+            if isinstance(transformer, TimeTransformer) and not _is_one_affine(transformer):
+                self._draw_warps(transformer, found.theta.float().cpu())
 
     @torch.no_grad()
     def _draw_warped(self, transformer: Transformer) -> None:
@@ -147,6 +148,22 @@ class SeriesExperiment(Experiment):
             self.folder.figures / "warped-series.png",
             f"{self.title()}\n{self.shown_variable} of three test {self._whose}",
             **self._before_and_after(transformer, part, self._shown_examples(part)),
+        )
+
+    @torch.no_grad()
+    def _draw_warps(self, transformer: TimeTransformer, theta: Tensor) -> None:
+        """Where the steps are read, for each warp that there is, or those that change most."""
+        names, num_warps = transformer.warp_names, len(transformer.warp_names)
+        places = [transformer.warp_of_channel.tolist().index(warp) for warp in range(num_warps)]
+        at = transformer.moments(theta)[:, places].numpy()
+        away = np.square(at - np.arange(at.shape[2])).mean(axis=(0, 2))
+        most = sorted(range(num_warps), key=lambda warp: -away[warp])[:_NUM_WARPS]
+        which = "" if len(most) == num_warps else f"\nthe {len(most)} that change most"
+        clinical_figures.draw_time_warps(
+            self.folder.figures / "time-warps.png",
+            f"{self.title()}\nlearned warps of time over the test set{which}",
+            {names[warp]: at[:, warp] for warp in most},
+            self.spec.unit,
         )
 
     def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
@@ -207,6 +224,12 @@ class SeriesExperiment(Experiment):
             "unit": name,
         }
 
+    def _said(self, transformer: Transformer, theta: Tensor) -> dict[str, Tensor]:
+        """What thetas do to the shown variable, by name."""
+        if not isinstance(transformer, TimeTransformer):
+            return transformer.named(theta)
+        return transformer.summary(theta, self.parts.columns.index(self.shown_variable))
+
     _named = "name"  # what stands above the names in a table
 
     def _name(self, part: Part, place: int) -> str:
@@ -223,6 +246,11 @@ class SeriesExperiment(Experiment):
         """One variable of standardised series (N, C, steps), (N, steps)."""
         mean, std = self.parts.scale.get(name, (0.0, 1.0))
         return series[:, self.parts.columns.index(name)].astype(np.float64) * std + mean
+
+
+def _is_one_affine(transformer: TimeTransformer) -> bool:
+    """Whether a tempo and a phase, for all channels, say all about a warp."""
+    return transformer.parameter_names[:2] == ("theta22", "theta23")
 
 
 def _as_csv(

@@ -41,9 +41,11 @@ __all__ = [
     "features",
     "features_of_raw",
     "impute",
+    "joined",
     "load_set",
     "raw_of_record",
     "require_disjoint",
+    "split_by_outcome",
     "statistics_of",
 ]
 
@@ -77,6 +79,30 @@ class Records:
             y=self.y[which],
             stays=[self.stays[place] for place in which],
         )
+
+
+def joined(sets: Sequence[Records]) -> Records:
+    """The stays of several sets as one's, in their order."""
+    return Records(
+        np.concatenate([each.values for each in sets]),
+        np.concatenate([each.descriptors for each in sets]),
+        np.concatenate([each.y for each in sets]),
+        [stay for each in sets for stay in each.stays],
+        "".join(each.sha256 for each in sets),
+    )
+
+
+def split_by_outcome(
+    records: Records, shares: Sequence[float], rng: np.random.Generator
+) -> list[Records]:
+    """Deal stays out at random, so that each part has its share of the deaths and of the rest."""
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
+    for outcome in (0, 1):
+        of_outcome = rng.permutation(np.flatnonzero(records.y == outcome))
+        ends = np.rint(np.cumsum(shares) * len(of_outcome)).astype(np.int64)
+        for part, chosen in zip(parts, np.split(of_outcome, ends[:-1]), strict=True):
+            part.append(chosen)
+    return [records.take(np.sort(np.concatenate(part))) for part in parts]
 
 
 def load_set(root: str | Path, letter: str, *, download: bool = False) -> Records:

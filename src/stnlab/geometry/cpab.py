@@ -1,0 +1,127 @@
+"""Diffeomorphic warps of time: a point is carried by a velocity for one unit of time.
+
+The velocity depends on the place alone. It is continuous and piecewise affine (CPA): affine in each
+of some cells of equal length, so that its values at the knots between them, theta, say it all.
+Where a point is after a unit of time depends on where it began: the warp. It is smooth but for
+finitely many places, increases, and so can be undone; the way back is the flow of the velocity's
+negative.
+
+Convention: as :mod:`stnlab.geometry.time`, destination to source, in a series' own time from 0 to
+1, which a velocity is a share of; a positive one reads later. Outside of 0 to 1 the velocity stays
+what it is at the end. Where it is 0 at both ends, the flow takes the series' time to itself.
+
+The flow has a closed form. In a cell of slope a the velocity grows as exp(a t), hence a point at x
+of velocity v is at ``x + v (exp(a t) - 1) / a`` after t; it is at a place of velocity w after
+``log(w / v) / a``, if v and w have the same sign. A cell is therefore crossed in a time that theta
+alone decides, and as in one dimension the cells' order is known, sums of these times say in which
+cell a point ends and when it came there: no step is taken, and no cell visited in turn. A cell that
+is never crossed in the direction in which a point goes (the velocity has a zero in it or at its far
+end) has a time above 1, for there is no more than one unit.
+
+At the identity, where the velocity is 0 throughout, no point leaves its cell, and the derivatives
+are those of the first formula with the limit of its factor at a = 0.
+
+Source: Freifeld et al. (2017), "Transformations based on continuous piecewise-affine velocity
+fields", sections 3 and 4; the closed form in one dimension, with cells visited in turn, and its
+gradient: Martinez et al. (2022), "Closed-form diffeomorphic transformations for time series
+alignment". The sums are ours.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from stnlab.geometry.piecewise import interpolate, piece_of
+
+_NEVER = 2.0  # any time above the one unit that there is
+_LEAST_SPEED = 1e-12
+_LEAST_RATIO = 1e-12  # of the speeds at two places, or one of them counts as a zero
+_MOST_GROWTH = 60.0  # in a unit of time, as an exponent: more leaves every cell
+
+
+def displacement(velocities: Tensor, at: Tensor) -> Tensor:
+    """How far the flow carries each time; exactly 0 where the velocity is.
+
+    Args:
+        velocities: (N, cells + 1), at the knots.
+        at: (points,) for all, or (N, points); in [0, 1].
+
+    Returns:
+        (N, points), to be added to ``at``.
+    """
+    num_cells = velocities.shape[1] - 1
+    width = 1 / num_cells
+    slopes = F.pad(velocities.diff(dim=1) * num_cells, (1, 1))  # none outside
+    arrivals = _crossing_times(velocities, width).cumsum(dim=1)
+    arrivals = F.pad(arrivals, (1, 0))  # (N, knots): when a point that crosses all cells is there
+
+    cell = (at * num_cells).floor().clamp(0, num_cells - 1).long()
+    velocity = interpolate(velocities, at)
+    forward = velocity > 0
+    exit_knot = cell + forward.long()
+    to_exit = exit_knot * width - at
+    exit_velocity = velocities.gather(1, exit_knot)
+    way = torch.where(forward, 1.0, -1.0).to(at.dtype)
+    time_to_exit = _time(to_exit * way, velocity * way, exit_velocity * way)
+    leaves = time_to_exit < 1
+
+    # On the clock of ``arrivals``, which runs backward for a point that goes backward.
+    ends = arrivals.gather(1, exit_knot) + way * (1 - time_to_exit)
+    passed = piece_of(arrivals, ends) - 1
+    last = torch.where(forward, passed.maximum(cell + 1), passed.minimum(cell - 1))
+    last = torch.where(leaves, last, cell)
+    entry = (last + (~forward).long()).clamp(0, num_cells)
+
+    start = torch.where(leaves, entry * width - at, 0.0)
+    speed = torch.where(leaves, velocities.gather(1, entry), velocity)
+    left = torch.where(leaves, (ends - arrivals.gather(1, entry)).abs(), 1.0)
+    slope = slopes.gather(1, last + 1)
+    moved = start + speed * left * _growth(slope * left)
+    # Rounding carries no point out of the cell that it ends in.
+    low, high = last * width - at, (last + 1) * width - at
+    inside = (last >= 0) & (last < num_cells)
+    return torch.where(inside, moved.clamp(low, high), moved)
+
+
+def roughness(velocities: Tensor) -> Tensor:
+    """Mean squared slope of the velocity, over batch and cells.
+
+    The slope is the difference of the velocities at a cell's ends by its length. It is how fast a
+    point's tempo grows, as an exponent.
+    """
+    num_cells = velocities.shape[1] - 1
+    return (velocities.diff(dim=1) * num_cells).square().mean()
+
+
+def _crossing_times(velocities: Tensor, width: float) -> Tensor:
+    """(N, knots) to (N, cells): how long a cell's crossing takes, either way."""
+    before, after = velocities[:, :-1], velocities[:, 1:]
+    way = torch.where(before > 0, 1.0, -1.0).to(velocities.dtype)
+    return _time(torch.full_like(before, width), before * way, after * way)
+
+
+def _time(distance: Tensor, speed: Tensor, speed_there: Tensor) -> Tensor:
+    """How long a distance takes along which the speed changes linearly; at most _NEVER.
+
+    That is the distance by the logarithmic mean of the speeds. A speed below 0 is of the other way.
+    """
+    comes = (speed > _LEAST_SPEED) & (speed_there > _LEAST_SPEED)
+    comes = comes & (speed_there > _LEAST_RATIO * speed) & (speed > _LEAST_RATIO * speed_there)
+    speed = torch.where(comes, speed, 1.0)
+    speed_there = torch.where(comes, speed_there, 1.0)
+    mean, faster = (speed + speed_there) / 2, speed_there - speed
+    squared = (faster / (2 * mean)).square()
+    alike = squared < 0.0025
+    by_series = (1 + squared * (1 / 3 + squared * (1 / 5 + squared / 7))) / mean
+    by_logarithm = (speed_there / speed).log() / torch.where(alike, 1.0, faster)
+    time = distance * torch.where(alike, by_series, by_logarithm)
+    return torch.where(comes, time, _NEVER).clamp(max=_NEVER)
+
+
+def _growth(exponent: Tensor) -> Tensor:
+    """(exp(q) - 1) / q, and its limit 1 at 0."""
+    exponent = exponent.clamp(max=_MOST_GROWTH)
+    small = exponent.abs() < 0.01
+    by_series = 1 + exponent * (1 / 2 + exponent * (1 / 6 + exponent / 24))
+    safe = torch.where(small, 1.0, exponent)
+    return torch.where(small, by_series, safe.expm1() / safe)

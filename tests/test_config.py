@@ -23,7 +23,7 @@ NEEDS = {  # what a choice cannot do without
     "model/multi-stn.yaml": ["dataset=two-channel"],
     **{
         f"model/{name}.yaml": ["dataset=physionet2012"]
-        for name in ("ts-stn", "lstm", "logistic", "time-in-range")
+        for name in ("alignment", "ts-stn", "lstm", "logistic", "time-in-range")
     },
 }
 

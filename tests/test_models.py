@@ -20,16 +20,20 @@ NUM_PARAMETERS = {
     "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
-        "time-in-range": 6_598,
+        **{"time-in-range": 6_598, "alignment": 7_332},
     },
     "physionet2012": {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
-        "time-in-range": 6_822,
+        **{"time-in-range": 6_822, "alignment": 7_668},
     },
     "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "ucr": {
+        **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
+        **{"time-in-range": 834, "alignment": 3_508},
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
-        "time-in-range": 834,
+        **{"time-in-range": 834, "alignment": 3_508},
     },
 }
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
@@ -61,6 +65,8 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     config = compose(overrides)
     built = build_network(config)
     assert sum(p.numel() for p in built.parameters()) == expected
+    if model == "alignment":  # which knows the means of what training has shown
+        built.classifier.fit([(inputs(config)[:, None], torch.tensor([0, 1, 1, 0]))])
     logits = built(inputs(config))
     assert logits.shape == (4, config.dataset.spec().num_classes)
     optimizer = torch.optim.Adam(built.parameters())

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
+from stnlab.report.across import across
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
@@ -314,6 +315,7 @@ def _image(path: Path) -> Markup:
 
 
 _FILTERS: dict[str, Any] = {
+    "across": across,
     "also_published": _also_published,
     "by_challenge": _by_challenge,
     "entries": _entries,

@@ -15,11 +15,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from stnlab.config import compose
 from stnlab.data.physionet2012 import cache as physionet2012_cache
 from stnlab.data.physionet2012 import files as physionet2012_files
 from stnlab.data.physionet2012 import reader as physionet2012
 from stnlab.data.physionet2012 import records as physionet2012_records
 from stnlab.data.physionet2012.reader import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
+from stnlab.datasets.physionet2012 import Physionet2012, Protocol, TestSet
 from stnlab.errors import UserError
 
 HEADER = "Time,Parameter,Value"
@@ -744,6 +746,62 @@ def test_stays_are_taken_by_place(root):
     assert some.y.tolist() == [0, 0]
     np.testing.assert_array_equal(some.values, records.values[[2, 0]])
     np.testing.assert_array_equal(some.descriptors, records.descriptors[[2, 0]])
+
+
+# -- Who is learned from, and who is tested on ---------------------------------------------------
+
+
+@pytest.fixture
+def three_sets(tmp_path):
+    """40 stays a set, of which a quarter died."""
+    root = tmp_path / "three"
+    for number, letter in enumerate("abc"):
+        stays = {str(140_000 + 100 * number + stay): int(stay % 4 == 0) for stay in range(40)}
+        write_set(root, letter, stays)
+    return root
+
+
+def splits(root, seed=0, **keys):
+    dataset = Physionet2012(root=str(root), protocol=Protocol.splits, **keys)
+    found = dataset.of_run(seed).load()
+    return found.train, found.val, found.test
+
+
+def test_all_three_sets_are_dealt_out_by_outcome(three_sets):
+    parts = splits(three_sets)
+    assert [(len(part), int(part.y.sum())) for part in parts] == [(96, 24), (12, 3), (12, 3)]
+    names = [name for part in parts for name in part.names]
+    assert len(set(names)) == 120
+
+
+def test_a_split_follows_from_the_runs_seed(three_sets):
+    by_seed = [splits(three_sets, seed)[2].names for seed in (0, 1, 0)]
+    assert by_seed[0] == by_seed[2] != by_seed[1]
+    assert splits(three_sets, 5, split=1)[2].names == by_seed[1]
+    assert splits(three_sets, 0, seed=7)[2].names != by_seed[0]
+
+
+def test_the_challenges_own_sets_do_not_depend_on_the_run(three_sets):
+    dataset = Physionet2012(root=str(three_sets), val_size=10, test_set=TestSet.c)
+    first, again = (dataset.of_run(seed).load() for seed in (0, 1))
+    assert first.val.names == again.val.names
+    assert [len(part) for part in (first.train, first.val, first.test)] == [30, 10, 40]
+    assert first.test.names[0] == "140200"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["split=1"], r"dataset\.split is 1; allowed: null without dataset\.protocol=splits"),
+        (["protocol=splits", "split=-1"], r"dataset\.split is -1; allowed: 0 to"),
+        (["protocol=splits", "test_set=c"], r"dataset\.test_set is 'c'; allowed: left alone"),
+        (["protocol=splits", "val_size=5"], r"dataset\.val_size is 5; allowed: left alone"),
+        (["protocol=folds"], r"dataset\.protocol.*splits"),
+    ],
+)
+def test_keys_of_the_other_protocol_are_refused(overrides, message):
+    with pytest.raises(UserError, match=message):
+        compose(["dataset=physionet2012", *(f"dataset.{each}" for each in overrides)])
 
 
 # -- The real data -------------------------------------------------------------------------------

@@ -55,13 +55,14 @@ def displacement(velocities: Tensor, at: Tensor) -> Tensor:
     arrivals = _crossing_times(velocities, width).cumsum(dim=1)
     arrivals = F.pad(arrivals, (1, 0))  # (N, knots): when a point that crosses all cells is there
 
-    cell = (at * num_cells).floor().clamp(0, num_cells - 1).long()
+    place = at * num_cells
+    cell = place.floor().clamp(0, num_cells - 1).long()
     velocity = interpolate(velocities, at)
     forward = velocity > 0
     exit_knot = cell + forward.long()
-    to_exit = exit_knot * width - at
-    exit_velocity = velocities.gather(1, exit_knot)
     way = torch.where(forward, 1.0, -1.0).to(at.dtype)
+    to_exit = (exit_knot - place) * width
+    exit_velocity = velocities.gather(1, exit_knot)
     time_to_exit = _time(to_exit * way, velocity * way, exit_velocity * way)
     leaves = time_to_exit < 1
 
@@ -72,13 +73,13 @@ def displacement(velocities: Tensor, at: Tensor) -> Tensor:
     last = torch.where(leaves, last, cell)
     entry = (last + (~forward).long()).clamp(0, num_cells)
 
-    start = torch.where(leaves, entry * width - at, 0.0)
+    start = torch.where(leaves, (entry - place) * width, 0.0)
     speed = torch.where(leaves, velocities.gather(1, entry), velocity)
-    left = torch.where(leaves, (ends - arrivals.gather(1, entry)).abs(), 1.0)
+    left = torch.where(leaves, (ends - arrivals.gather(1, entry)) * way, 1.0)
     slope = slopes.gather(1, last + 1)
     moved = start + speed * left * _growth(slope * left)
     # Rounding carries no point out of the cell that it ends in.
-    low, high = last * width - at, (last + 1) * width - at
+    low, high = (last - place) * width, (last + 1 - place) * width
     inside = (last >= 0) & (last < num_cells)
     return torch.where(inside, moved.clamp(low, high), moved)
 

@@ -200,7 +200,7 @@ HEADER = "@timeStamps false\n@classLabel true a b\n@data\n"
 )
 def test_what_is_wrong_with_a_problems_file_is_said(tmp_path, text, message):
     (tmp_path / "Odd_TRAIN.ts").write_text(text)
-    (tmp_path / "Odd_TEST.ts").write_text(f"{HEADER}1,2,3:a\n2,1,3:b\n")
+    (tmp_path / "Odd_TEST.ts").write_text(text)
     with pytest.raises(UserError, match=message) as raised:
         problem(tmp_path, "Odd", "model=logistic")
     assert "\n" not in str(raised.value)

@@ -2,9 +2,9 @@
 
 For problems of the UCR and UEA archives: the nearest Euclidean mean of a class; its nearest DBA
 barycentre by DTW (Petitjean et al. 2011; tslearn's, from the Euclidean mean, at most 30 rounds);
-its nearest soft-DTW barycentre by soft-DTW (Cuturi and Blondel 2017; tslearn's, gamma 1); and the
-nearest training series by DTW (tslearn's, without a window). None has a setting that was chosen, none
-has randomness, and each is computed once. Needs the extra ``ucr``.
+its nearest soft-DTW barycentre by soft-DTW (Cuturi and Blondel 2017; tslearn's, gamma 1); and
+the nearest training series by DTW (tslearn's, without a window). None has a setting that was
+chosen, none has randomness, and each is computed once. Needs the extra ``ucr``.
 """
 
 import argparse

@@ -22,6 +22,10 @@ from stnlab.sweep.plan import plan
 from stnlab.trained import load
 
 
+def rows_of(path):
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
 def shapes(number, num_steps=20, channels=2, seed=0):
     """Views (N, 1, C, steps) and classes (N,), of which there are 3."""
     rng = torch.Generator().manual_seed(seed)
@@ -102,9 +106,9 @@ def test_it_learns_to_align_and_says_so_again_when_it_is_loaded(shifted, tmp_pat
     outcome = aligned(
         shifted,
         tmp_path,
-        *("warp=cpab", "warp.num_cells=8", "warp.roughness=0.001", "trainer.max_epochs=60"),
+        *("warp=cpab", "warp.num_cells=8", "warp.roughness=0.001", "trainer.max_epochs=40"),
     )
-    history = list(csv.DictReader((outcome.path / "history.csv").open()))
+    history = rows_of(outcome.path / "history.csv")
     first, last = (float(history[place]["train_loss"]) for place in (0, -1))
     assert last < 0.7 * first
     trained = load(outcome.path)
@@ -123,9 +127,9 @@ def test_it_learns_to_align_and_says_so_again_when_it_is_loaded(shifted, tmp_pat
 
 
 def test_an_interrupted_run_ends_with_the_same_centroids(shifted, tmp_path):
-    whole = aligned(shifted, tmp_path / "a", "trainer.max_epochs=4")
-    aligned(shifted, tmp_path / "b", "trainer.max_epochs=2")
-    longer = aligned(shifted, tmp_path / "b", "trainer.max_epochs=4")
+    whole = aligned(shifted, tmp_path / "a", "trainer.max_epochs=2")
+    aligned(shifted, tmp_path / "b", "trainer.max_epochs=1")
+    longer = aligned(shifted, tmp_path / "b", "trainer.max_epochs=2")
     one, other = (load(each.path).network.state_dict() for each in (whole, longer))
     assert all(torch.equal(one[name], other[name]) for name in one)
 
@@ -147,7 +151,7 @@ def test_baselines_of_shapes_that_are_told_apart(shifted, tmp_path, capsys):
     pytest.importorskip("tslearn", reason="pip install 'stnlab[ucr]'")
     out = tmp_path / "baselines.csv"
     assert baselines.main(["Shifted", "--root", str(shifted), "--out", str(out)]) == 0
-    rows = {row["method"]: row for row in csv.DictReader(out.open())}
+    rows = {row["method"]: row for row in rows_of(out)}
     assert list(rows) == ["Euclidean centroid", "DBA centroid", "soft-DTW centroid", "1-NN DTW"]
     assert float(rows["1-NN DTW"]["accuracy"]) > 0.9
     assert float(rows["DBA centroid"]["accuracy"]) > 0.9
@@ -178,6 +182,8 @@ def test_what_baselines_cannot_do_is_said(monkeypatch, shifted, capsys):
 
 # --- choosing
 
+BY = ["--by", "dataset.problem,model.name"]
+
 
 @pytest.fixture(scope="module")
 def swept(shifted, tmp_path_factory):
@@ -185,7 +191,7 @@ def swept(shifted, tmp_path_factory):
     out = tmp_path_factory.mktemp("swept")
     line = [
         *("dataset=ucr", f"dataset.root={shifted}", "dataset.problem=Shifted"),
-        *("dataset.num_folds=2", "dataset.fold=0,1", "model=alignment", "warp=monotone"),
+        *("dataset.num_folds=2", "dataset.fold=0,1", "model=logistic"),
         *("optimizer.lr=0.00001,0.01", "trainer.max_epochs=6", "trainer.accelerator=cpu"),
         f"output_dir={out}",
     ]
@@ -197,11 +203,11 @@ def swept(shifted, tmp_path_factory):
 
 def test_settings_are_those_of_the_best_mean_over_folds(swept, tmp_path, capsys):
     out = tmp_path / "choice.csv"
-    assert choose.main([str(swept), "--epochs", "2,6", "--out", str(out)]) == 0
-    (row,) = csv.DictReader(out.open())
+    assert choose.main([str(swept), *BY, "--epochs", "2,6", "--out", str(out)]) == 0
+    (row,) = rows_of(out)
     scores = {}
     for path in swept.glob("*/seed=0/history.csv"):
-        history = list(csv.DictReader(path.open()))
+        history = rows_of(path)
         lr = next(word for word in path.parts if "lr=" in word).split("lr=")[1].split("-data")[0]
         for epoch in (2, 6):
             scores.setdefault((lr, epoch), []).append(float(history[epoch - 1]["val_accuracy"]))
@@ -222,7 +228,7 @@ def test_settings_are_those_of_the_best_mean_over_folds(swept, tmp_path, capsys)
     ],
 )
 def test_what_cannot_be_chosen_is_said(swept, capsys, arguments, message):
-    assert choose.main([str(swept), *arguments]) == 1
+    assert choose.main([str(swept), *BY, *arguments]) == 1
     assert message in capsys.readouterr().err
 
 
@@ -262,15 +268,13 @@ def test_a_report_over_several_datasets_has_one_table(tmp_path):
             (tmp_path / f"{name}_{part}.txt").write_text("\n".join(rows) + "\n")
     line = [
         *("dataset=ucr", f"dataset.root={tmp_path}", "dataset.problem=A,B,C"),
-        *("model=alignment", "warp=time-affine,monotone", "warp.roughness=0.1"),
+        "model=logistic,fcn",
         *("trainer.max_epochs=1", "trainer.accelerator=cpu"),
-        *("model.localization.kernel_sizes=[5,3]", f"output_dir={tmp_path / 'outputs'}"),
+        f"output_dir={tmp_path / 'outputs'}",
     ]
     (planned,) = plan(SweepConfig(name="across", seeds=[0]), line)
     assert {run.cell for run in planned.runs} == {
-        f"alignment{warp}-identity-border-{name}"
-        for warp in ("", "-monotone")
-        for name in ("A", "B", "C")
+        f"{model}-{name}" for model in ("logistic", "fcn") for name in ("A", "B", "C")
     }
     planned.path.mkdir(parents=True)
     (planned.path / "sweep.json").write_text(json.dumps(planned.record("sweep")))
@@ -283,9 +287,8 @@ def test_a_report_over_several_datasets_has_one_table(tmp_path):
     (planned.path / "baselines.csv").write_text(baselines.as_csv(found))
     write_report([planned.path], planned.path)
     report = (planned.path / "report.md").read_text()
-    assert "| dataset | test series | alignment-identity-border | alignment-monotone" in report
+    assert "| dataset | test series | logistic | fcn | Euclidean centroid |" in report
     assert "| B | 24 |" in report
-    assert "Euclidean centroid" in report
     assert "Ranks of 3 rows over 3 datasets" in report
     assert "1.91 or more apart" in report
     (planned.path / "baselines.csv").write_text("problem\nA\n")

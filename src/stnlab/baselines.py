@@ -12,6 +12,7 @@ import csv
 import io
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -66,7 +67,9 @@ def baselines(problem: str, root: str | None = None) -> Iterator[Baseline]:
     for method, (library, predict) in _METHODS.items():
         began = time.perf_counter()
         try:
-            labels = predict(train, y, test)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=".*h5py")  # tslearn would like to have it
+                labels = predict(train, y, test)
         except ImportError as error:
             raise UserError(
                 f"{method} needs {error.name}, which is not installed: pip install 'stnlab[ucr]', "

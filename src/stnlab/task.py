@@ -199,7 +199,7 @@ class Classification(pl.LightningModule):
         the weights has seen them.
         """
         if isinstance(chunk[0], Tensor):
-            chunk = [tuple(chunk)]  # type: ignore[arg-type]
+            chunk = [tuple(chunk)]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         losses: list[Tensor] = []

@@ -25,7 +25,6 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 
@@ -250,7 +249,7 @@ def _unpack(packed: Path, problem: str) -> None:
                     replacing(packed.parent / name) as temporary,
                     temporary.open("wb") as file,
                 ):
-                    stream = Bounded(cast("IO[bytes]", member), MAX_BYTES, too_large)
+                    stream = Bounded(member, MAX_BYTES, too_large)
                     while block := stream.read(1 << 20):
                         file.write(block)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:

@@ -342,10 +342,21 @@ def test_the_command_writes_a_table_and_a_figure(runs, digits, tmp_path, capsys)
 def test_the_command_reads_series(runs, tmp_path, capsys):
     folder = runs["series"].parents[2] / "moved" / "test"
     files = [str(each) for each in sorted(folder.glob("*_timeseries.csv"))[:2]]
-    figure = tmp_path / "figure.png"
-    assert predict.main([str(runs["series"]), *files, "--figure", str(figure)]) == 0
+    figure, moments = tmp_path / "figure.png", tmp_path / "moments.npz"
+    more = ["--figure", str(figure), "--moments", str(moments)]
+    assert predict.main([str(runs["series"]), *files, *more]) == 0
     assert figure.is_file()
     assert capsys.readouterr().out.count("\n") == 2
+    found = np.load(moments)
+    assert found["files"].tolist() == files
+    assert found["moments"].shape == found["inverse_moments"].shape == (2, 1, 48)
+
+
+def test_a_network_without_a_warp_of_time_has_no_moments(runs, tmp_path, capsys):
+    where = [str(runs["rot90"]), str(tmp_path / "0.png"), "--moments", str(tmp_path / "m.npz")]
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(where[1])
+    assert predict.main(where) == 1
+    assert "--moments: " in capsys.readouterr().err
 
 
 def test_the_commands_mistakes_are_one_line(runs, capsys):

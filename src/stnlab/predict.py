@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from stnlab import extensions
 from stnlab.errors import UserError
-from stnlab.files import write_atomically
+from stnlab.files import replacing, write_atomically
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,6 +40,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
     parser.add_argument("--out", type=Path, help="a CSV file, a row an example")
     parser.add_argument("--figure", type=Path, help="a PNG: before and after the warp")
+    parser.add_argument(
+        "--moments",
+        type=Path,
+        help="an NPZ file, of series: where each step is read (moments), and where each is shown "
+        "(inverse_moments), in steps, example by example (files)",
+    )
     parser.add_argument("--which", choices=("last", "best"), default="last", help="epoch")
     parser.add_argument(
         "--invert",
@@ -78,6 +84,8 @@ def _predict(given: argparse.Namespace) -> None:
         print(f"{name}: {trained.classes[label]} ({shares[label]:.1%})")
     if given.out is not None:
         _write(given.out, _as_csv(trained, names, prediction))
+    if given.moments is not None:
+        _save_moments(given.moments, trained, names, prediction)
     if given.figure is not None:
         _draw(given.figure, trained, names, torch.cat(inputs), prediction)
 
@@ -126,6 +134,27 @@ def _write(path: Path, text: str) -> None:
     except OSError as error:
         raise UserError(
             f"--out: cannot write {path} ({error.strerror}). Name another file."
+        ) from error
+
+
+def _save_moments(
+    path: Path, trained: "Trained", names: Sequence[str], prediction: "Prediction"
+) -> None:
+    import numpy as np
+
+    if prediction.moments is None or prediction.inverse_moments is None:
+        raise UserError(f"--moments: {trained.path} has no warp of time. Leave the option out.")
+    try:
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                files=np.array(names),
+                moments=prediction.moments.numpy(),
+                inverse_moments=prediction.inverse_moments.numpy(),
+            )
+    except OSError as error:
+        raise UserError(
+            f"--moments: cannot write {path} ({error.strerror}). Name another file."
         ) from error
 
 

@@ -188,14 +188,11 @@ class TimeTransformer(Transformer):
     >>> torch.equal(views[:, 0], series)
     True
 
-    A warp that bends time, one for each channel, on series of unequal length, and the way back:
+    A warp that bends time, one for each channel, and the way back:
 
     >>> bending = TimeTransformer((3, 48), "cpab", per_channel=True, slope_and_offset=False)
-    >>> series, lengths = torch.randn(2, 3, 48), torch.tensor([48, 30])
-    >>> views, theta = bending(series, lengths)
-    >>> views[1, :, :, 30:].abs().max()
-    tensor(0., grad_fn=<MaxBackward1>)
-    >>> bending.moments(theta, lengths).shape, bending.inverse_moments(theta, lengths).shape
+    >>> views, theta = bending(torch.randn(2, 3, 48))
+    >>> bending.moments(theta).shape, bending.inverse_moments(theta).shape
     (torch.Size([2, 3, 48]), torch.Size([2, 3, 48]))
 
     Convention: :mod:`stnlab.geometry.time`. Source: SEED section 5.2.2; that all channels share

@@ -137,7 +137,7 @@ def draw_time_warps(path: Path, title: str, warps: Mapping[str, Floats], step: s
             Patch(color=COLOURS[1], alpha=0.3),
         ],
         ["identity", f"the first {_NUM_WARPS_SHOWN}", "mean of all", "± one deviation"],
-        num_columns=4,
+        num_columns=2 if num_columns == 1 else 4,
     )
     save(figure, path)
 

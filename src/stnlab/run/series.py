@@ -218,7 +218,7 @@ class SeriesExperiment(Experiment):
             "after": after,
             "thetas": {
                 each: values.float().cpu().numpy()
-                for each, values in transformer.named(warped.theta).items()
+                for each, values in self._said(transformer, warped.theta).items()
             },
             "names": [self._name(part, place) for place in places],
             "unit": name,

@@ -23,7 +23,7 @@ NEEDS = {  # what a choice cannot do without
     "model/multi-stn.yaml": ["dataset=two-channel"],
     **{
         f"model/{name}.yaml": ["dataset=physionet2012"]
-        for name in ("ts-stn", "lstm", "logistic", "time-in-range")
+        for name in ("alignment", "ts-stn", "lstm", "logistic", "time-in-range")
     },
 }
 
@@ -86,7 +86,7 @@ MISTAKES = [
     ),
     (["+trainer.max_epoch=3"], r"unknown key 'trainer\.max_epoch'\. Did you mean 'max_epochs'\?"),
     (["+seeed=1"], r"unknown key 'seeed'\. Did you mean 'seed'\?"),
-    (["model=rnn"], r"no conf/model/rnn\.yaml.* Allowed: cnn, fcn, .*multi-stn, stn"),
+    (["model=rnn"], r"no conf/model/rnn\.yaml.* Allowed: alignment, cnn, fcn, .*multi-stn, stn"),
     (["model=null"], r"a config group takes the name of one of its files"),
     (["~model"], r"'model' has no value\. Set it, or choose a file of conf/model/"),
     (["seed"], r"cannot read the override: .*missing EQUAL.* Write key=value"),

@@ -44,19 +44,23 @@ NUM_PARAMETERS = {
     },
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
-        "time-in-range": 6_598,
+        **{"time-in-range": 6_598, "alignment": 7_332},
     },
     "physionet2012": {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
-        "time-in-range": 6_822,
+        **{"time-in-range": 6_822, "alignment": 7_668},
     },
     "images": {
         **{"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "stn-fcn": 201_193},
         "multi-stn": None,
     },
+    "ucr": {
+        **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
+        **{"time-in-range": 834, "alignment": 3_508},
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
-        "time-in-range": 834,
+        **{"time-in-range": 834, "alignment": 3_508},
     },
 }
 # The same at about the original paper's size: cnn, fcn, stn, stn-fcn.
@@ -70,7 +74,7 @@ NUM_PARAMETERS_400K = {
     "images": (372_323, 919_043, 385_609, 1_019_689),
     "mimic": (130_146, 1_066_242, None, None),
     "physionet2012": (133_602, 1_139_970, None, None),
-    "series": (87_587, 158_211, None, None),
+    **dict.fromkeys(("series", "ucr"), (87_587, 158_211, None, None)),
 }
 for _dataset, _sizes in NUM_PARAMETERS_400K.items():
     _models = [f"{model}-400k" for model in ("cnn", "fcn", "stn", "stn-fcn")]
@@ -99,12 +103,16 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     overrides = [f"dataset={dataset}", f"model={model}", *own]
     expected = NUM_PARAMETERS[dataset].get(model)
     if expected is None:
-        with pytest.raises(UserError, match=f"model={model} does not go with dataset={dataset}: "):
+        with pytest.raises(
+            UserError, match=f"model={model} does not go with dataset=({dataset}|Waves): "
+        ):
             compose(overrides)
         return
     config = compose(overrides)
     built = build_network(config)
     assert sum(p.numel() for p in built.parameters()) == expected
+    if model == "alignment":  # which knows the means of what training has shown
+        built.classifier.fit([(inputs(config)[:, None], torch.tensor([0, 1, 1, 0]))])
     logits = built(inputs(config))
     assert logits.shape == (4, config.dataset.spec().num_classes)
     optimizer = torch.optim.Adam(built.parameters())

@@ -158,9 +158,10 @@ class ImageDataset(DatasetPart):
 
 @dataclass
 class SeriesDataset(DatasetPart):
-    """Series of equal length in memory.
+    """Series in memory, all as long as the longest.
 
-    A dataset of one's own says :meth:`spec` and :meth:`load`.
+    A dataset of one's own says :meth:`spec` and :meth:`load`. Where shorter ones keep their length,
+    the spec has ``unequal_lengths``, and the parts have ``lengths``.
     """
 
     circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable")
@@ -208,13 +209,20 @@ class SeriesDataset(DatasetPart):
         """
         from stnlab.data.inputs import standardised
 
-        return standardised(raw, spec.columns, scale)
+        return standardised(raw, spec.columns, scale, spec.unequal_lengths)
 
     def read(self, path: "Path", spec: SeriesSpec) -> "NDArray[np.float32]":
-        """One series in its own units, (1, :meth:`raw_columns`, steps), from a file."""
+        """Series in their own units, (N, :meth:`raw_columns`, steps), from a file.
+
+        A ``.ts`` holds several, with classes that play no part; a table one.
+        """
+        if path.suffix == ".ts":
+            from stnlab.data.series.ts import read_part
+
+            return read_part(path).x
         from stnlab.data.inputs import read_table
 
-        return read_table(path, self.raw_columns(spec), spec.size[0])
+        return read_table(path, self.raw_columns(spec), spec.size[0], spec.unequal_lengths)
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)

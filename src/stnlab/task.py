@@ -20,6 +20,7 @@ from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
+from stnlab.layers.alignment import NearestCentroid
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import TimeTransformer
 from stnlab.parts import OptimizerPart, SchedulePart
@@ -63,13 +64,14 @@ class Prediction(NamedTuple):
     inverse_moments: Tensor | None = None
 
     @staticmethod
-    def of(network: Network, inputs: Tensor) -> "Prediction":
-        """What a network says of inputs (N, C, ...)."""
-        views, theta = network.look(inputs)
-        probabilities = network.classifier(views).softmax(dim=1)
+    def of(network: Network, inputs: Tensor, lengths: Tensor | None = None) -> "Prediction":
+        """What a network says of inputs (N, C, ...), of unequal ``lengths`` (N,) if so."""
+        views, theta = network.look(inputs, lengths)
+        probabilities = network.classify(views, lengths).softmax(dim=1)
         transformer, moments, back = network.transformer, None, None
         if isinstance(transformer, TimeTransformer) and theta is not None:
-            moments, back = transformer.moments(theta), transformer.inverse_moments(theta)
+            moments = transformer.moments(theta, lengths)
+            back = transformer.inverse_moments(theta, lengths)
         labels = probabilities.argmax(dim=1)
         return Prediction(labels, probabilities, theta, views, moments, back)
 
@@ -136,9 +138,9 @@ class Classification(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Inputs (N, C, ...) to logits (N, classes)."""
-        logits: Tensor = self.network(inputs)
+        logits: Tensor = self.network(inputs, lengths)
         return logits
 
     def transfer_batch_to_device(
@@ -217,14 +219,15 @@ class Classification(pl.LightningModule):
         the weights has seen them.
         """
         if isinstance(chunk[0], Tensor):
-            chunk = [(chunk[0], chunk[1])]
+            chunk = [tuple(chunk)]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         losses: list[Tensor] = []
         thetas: list[Tensor | None] = []
-        for inputs, targets in chunk:
-            logits, theta = self.network.predict(inputs)
-            loss = scores.loss(logits, targets)
+        for inputs, targets, *lengths in chunk:
+            views, theta = self.network.look(inputs, *lengths)
+            logits = self.network.classify(views, *lengths)
+            loss = self._loss(logits, targets, views, *lengths)
             self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
             self.manual_backward(self._with_penalties(loss, theta))
@@ -238,8 +241,32 @@ class Classification(pl.LightningModule):
             self._collect("train", Predictions(logits.detach(), targets, None))
         self._check_finite(losses, thetas)
         self._losses += losses
+        if batch_idx + 1 == self.trainer.num_training_batches:
+            self._fit_centroids()
         last = {"loss": losses[-1]}
         return last if thetas[-1] is None else last | {"theta": thetas[-1]}
+
+    def _loss(self, logits: Tensor, targets: Tensor, views: Tensor, *lengths: Tensor) -> Tensor:
+        """The cross-entropy, unless the classifier is one that learns nothing."""
+        classifier = self.network.classifier
+        if isinstance(classifier, NearestCentroid):
+            return classifier.loss(views, targets, *lengths)
+        return scores.loss(logits, targets)
+
+    @torch.no_grad()
+    def _fit_centroids(self) -> None:
+        """At the end of an epoch: the class means of the training series as they are warped now."""
+        network, classifier = self.network, self.network.classifier
+        if not isinstance(classifier, NearestCentroid):
+            return
+        loader: Any = self.trainer.train_dataloader
+        batches = loader.batches if isinstance(loader, Chunks) else loader
+        network.eval()
+        classifier.fit(
+            (network.look(inputs, *lengths)[0], targets, *lengths)
+            for inputs, targets, *lengths in batches
+        )
+        network.train()
 
     def _with_penalties(self, loss: Tensor, theta: Tensor | None) -> Tensor:
         """What a step goes down: the loss that is told, and what model and warp add to it."""
@@ -304,11 +331,14 @@ class Classification(pl.LightningModule):
         self, batch: Batch | Tensor, batch_idx: int, dataloader_idx: int = 0
     ) -> Prediction:
         """Of inputs, with their targets or without."""
-        return Prediction.of(self.network, batch if isinstance(batch, Tensor) else batch[0])
+        if isinstance(batch, Tensor):
+            return Prediction.of(self.network, batch)
+        inputs, _, *lengths = batch
+        return Prediction.of(self.network, inputs, *lengths)
 
     def _predict(self, batch: Batch) -> Predictions:
-        inputs, targets = batch
-        logits, theta = self.network.predict(inputs)
+        inputs, targets, *lengths = batch
+        logits, theta = self.network.predict(inputs, *lengths)
         return Predictions(logits, targets, theta)
 
     def _collect(self, part: str, predictions: Predictions) -> None:

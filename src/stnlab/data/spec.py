@@ -86,13 +86,15 @@ class ImageSpec(DatasetSpec):
 class SeriesSpec(DatasetSpec):
     """Series of so many steps; ``columns`` names their channels, ``unit`` a step's length.
 
-    A column ``mask->x`` says where column ``x`` was measured.
+    A column ``mask->x`` says where column ``x`` was measured. Where series have
+    ``unequal_lengths``, ``size`` is the longest one's, and a network is told where each is over.
     """
 
     size: tuple[int]
     columns: tuple[str, ...] = ()
     unit: str = "hours"
     examples: str = "series"
+    unequal_lengths: bool = False
 
 
 def _plain(value: Any) -> Any:

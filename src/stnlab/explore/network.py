@@ -26,6 +26,8 @@ def describe(network: Network) -> dict[str, Any]:
     Raises:
         UserError: something is in it that the page cannot compute.
     """
+    if network.num_steps is not None:
+        raise UserError("the page cannot compute a network on series of unequal length.")
     starts, start = {}, 0
     for name, value in network.state_dict().items():
         starts[name] = start

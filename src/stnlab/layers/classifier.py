@@ -6,14 +6,16 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size
+from stnlab.layers.convolution import Block, conv_pool_relu, in_a_row, output_size, stride
+from stnlab.layers.lengths import inside
 
 
 class ConvClassifier(nn.Module):
     """Convolutional blocks, shared by all views, then a hidden layer and the classes.
 
     Source: SEED sections 4.1.2, 4.2.2 and 5.2.2. Input (N, V, C, height, width) of images or
-    (N, V, C, steps) of series, output (N, classes).
+    (N, V, C, steps) of series, output (N, classes). Of series with ``lengths`` (N,), a feature
+    whose window begins past the end is 0.
     """
 
     def __init__(
@@ -42,8 +44,11 @@ class ConvClassifier(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Linear(hidden, num_classes)
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:
         features = in_a_row(views.flatten(0, 1), *self.blocks)
+        if lengths is not None:
+            own = lengths.repeat_interleave(views.shape[1])
+            features = features * inside(own, features.shape[2], stride(self.blocks))
         features = self.channel_dropout(features)
         hidden = self.hidden(features.reshape(-1, self.hidden.in_features)).relu_()
         logits: Tensor = self.classes(self.dropout(hidden))
@@ -51,7 +56,10 @@ class ConvClassifier(nn.Module):
 
 
 class FullyConnected(nn.Module):
-    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, ...)."""
+    """Hidden layers with ReLU and dropout, then the classes. Input (N, V, C, ...).
+
+    Of series with ``lengths`` (N,) it reads what they are past their end, which is 0.
+    """
 
     def __init__(
         self, hidden: Sequence[int], dropout: float, num_inputs: int, num_classes: int
@@ -63,6 +71,6 @@ class FullyConnected(nn.Module):
             num_inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_classes))
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
         logits: Tensor = self.layers(views)
         return logits

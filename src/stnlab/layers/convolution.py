@@ -140,6 +140,11 @@ def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
     return size
 
 
+def stride(blocks: Sequence[Block]) -> int:
+    """How far apart on the input the windows of two neighbouring outputs begin."""
+    return int(2 ** len(blocks))
+
+
 class _ConvPoolRelu(torch.autograd.Function):
     """The block by torch's operators, with its own backward.
 

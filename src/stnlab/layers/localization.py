@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stnlab.layers.convolution import Block, Norm, conv_pool_relu, in_a_row, norm, output_size
+from stnlab.layers.convolution import (
+    Block,
+    Norm,
+    conv_pool_relu,
+    in_a_row,
+    norm,
+    output_size,
+    stride,
+)
+from stnlab.layers.lengths import inside
 
 Bounded = tuple[Sequence[float], float]
 
@@ -55,7 +64,8 @@ class Localization(ThetaNetwork):
     Source: SEED section 4.1.2. Input (N, channels, height, width) or (N, channels, steps), output
     (N, num_views, num_parameters). Batch norm stands between each convolution and its pooling. At
     ``half_size`` the input is pooled first, by its mean; without ``last_pool`` the last block has
-    no pooling.
+    no pooling. Of series with ``lengths`` (N,), which are 0 past their end, a feature whose window
+    begins there is 0, too.
     """
 
     def __init__(
@@ -96,10 +106,15 @@ class Localization(ThetaNetwork):
         self.hidden = nn.Linear(channels[-1] * math.prod(left), hidden)
         self._end_with(hidden, num_views, num_parameters, bounded)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         if self.half_size:
             inputs = (F.avg_pool1d if inputs.dim() == 3 else F.avg_pool2d)(inputs, 2)
         features = in_a_row(inputs, *self.blocks, norms=self.norms, last_pool=self.last_pool)
+        if lengths is not None:
+            step = (
+                stride(self.blocks) * (2 if self.half_size else 1) // (1 if self.last_pool else 2)
+            )
+            features = features * inside(lengths, features.shape[2], step)
         return self._theta(self.hidden(features.flatten(1)).relu_())
 
 

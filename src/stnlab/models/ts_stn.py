@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from stnlab.layers.network import Network
+    from stnlab.layers.transformer import TimeTransformer
+    from stnlab.models.alignment import Alignment
     from stnlab.schema import ExperimentConfig
 
 
@@ -33,38 +35,63 @@ class TsStn(TransformerModel):
         self.check_start(config, spec)
 
     def identity(self, config: "ExperimentConfig", spec: DatasetSpec) -> tuple[float, ...]:
-        values = (1.0, 0.0) if self.slope_and_offset else ()
-        return (*config.warp.identity * _num_warps(config.warp, spec), *values)
+        return identity_over_time(config.warp, spec, self.slope_and_offset)
 
     def start(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Tensor | None":
-        from stnlab.layers.transformer import TimeTransformer
-
-        start = config.init.start(config.warp, _num_warps(config.warp, spec), config.seed)
-        return None if start is None else TimeTransformer.start(start, self.slope_and_offset)
+        return start_over_time(config, spec, self.slope_and_offset)
 
     def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
-        from stnlab.layers.transformer import TimeTransformer
 
-        warp = config.warp
-        assert isinstance(warp, TimeWarp)
-        identity = self.identity(config, spec)
-        localization = self.localization.build(spec.channels, spec.size, 1, identity)
-        start = self.start(config, spec)
-        if start is not None:
-            localization.start_at(start)
-        transformer = TimeTransformer(
-            (spec.channels, *spec.size),
-            warp,
-            per_channel=_variables(spec) if warp.per_channel else False,
-            slope_and_offset=self.slope_and_offset,
-            padding_mode=config.padding.label,
-            align_corners=self.align_corners,
-            localization=localization,
-        )
-        return Network(
-            transformer, self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
-        )
+        transformer = build_transformer(self, config, spec, slope_and_offset=self.slope_and_offset)
+        classifier = self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
+        return Network(transformer, classifier)
+
+
+def identity_over_time(
+    warp: WarpPart, spec: DatasetSpec, slope_and_offset: bool
+) -> tuple[float, ...]:
+    """Theta that changes nothing: of one warp or of each variable's, then slope and offset."""
+    values = (1.0, 0.0) if slope_and_offset else ()
+    return (*warp.identity * _num_warps(warp, spec), *values)
+
+
+def start_over_time(
+    config: "ExperimentConfig", spec: DatasetSpec, slope_and_offset: bool
+) -> "Tensor | None":
+    """Theta (1, parameters) that is predicted at first; None leaves PyTorch's own."""
+    from stnlab.layers.transformer import TimeTransformer
+
+    start = config.init.start(config.warp, _num_warps(config.warp, spec), config.seed)
+    return None if start is None else TimeTransformer.start(start, slope_and_offset)
+
+
+def build_transformer(
+    model: "TsStn | Alignment",
+    config: "ExperimentConfig",
+    spec: DatasetSpec,
+    *,
+    slope_and_offset: bool,
+) -> "TimeTransformer":
+    """The localization network and the warp of a model over time, at its start."""
+    from stnlab.layers.transformer import TimeTransformer
+
+    warp = config.warp
+    assert isinstance(warp, TimeWarp)
+    identity = model.identity(config, spec)
+    localization = model.localization.build(spec.channels, spec.size, 1, identity)
+    start = model.start(config, spec)
+    if start is not None:
+        localization.start_at(start)
+    return TimeTransformer(
+        (spec.channels, *spec.size),
+        warp,
+        per_channel=_variables(spec) if warp.per_channel else False,
+        slope_and_offset=slope_and_offset,
+        padding_mode=config.padding.label,
+        align_corners=model.align_corners,
+        localization=localization,
+    )
 
 
 def _num_warps(warp: WarpPart, spec: DatasetSpec) -> int:

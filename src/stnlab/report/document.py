@@ -11,6 +11,7 @@ from stnlab.config import NOT_APPLICABLE
 from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
+from stnlab.report.across import across
 from stnlab.report.claims import Point, rates_of
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
@@ -433,6 +434,7 @@ def _image(path: Path) -> Markup:
 
 
 _FILTERS: dict[str, Any] = {
+    "across": across,
     "also_published": _also_published,
     "by_challenge": _by_challenge,
     "entries": _entries,

@@ -16,6 +16,8 @@ from stnlab.report.statistics import Sample, describe
 _CLEAN = "test.clean.accuracy"
 _CLEAN_POINT = ("rotation", 0.0)
 _CURVE_CELLS = {"stn": ("identity", "zeros"), "cnn": (NOT_APPLICABLE, NOT_APPLICABLE)}
+# Of nearest centroids after alignment; both authors chose settings on the test part.
+_ALIGNED = {"DTAN (2019)": "dtan_accuracy", "difw (2022)": "difw_best_accuracy"}
 
 
 # Where nothing else is said.
@@ -113,6 +115,17 @@ def read_challenge(folder: Path = PUBLISHED_DIR) -> list[Entry]:
             Entry(row["set"], row["event"], row["rank"], row["entry"], float(row["score"]))
             for row in csv.DictReader(file)
         ]
+
+
+def read_alignment(folder: Path = PUBLISHED_DIR) -> dict[tuple[str, str], float]:
+    """Read ``dtan_difw_ncc.csv``: (source, problem) to accuracy in [0, 1]."""
+    with (folder / "dtan_difw_ncc.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (source, row["problem"]): float(row[column]) / 100
+        for source, column in _ALIGNED.items()
+        for row in rows
+    }
 
 
 class _Point(NamedTuple):

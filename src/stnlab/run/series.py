@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.data.batches import BatchSource
+from stnlab.data.series.source import is_inside
 from stnlab.data.series_batches import Part, SeriesBatches
 from stnlab.data.spec import SeriesSpec, Task
 from stnlab.evaluation import collapse, scores
@@ -30,7 +31,7 @@ _MIN_MEASURED_SHARE = 0.25  # of the steps of a series that is shown
 
 
 class SeriesExperiment(Experiment):
-    """Series of equal length and their classes."""
+    """Series and their classes."""
 
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         super().__init__(config, folder)
@@ -203,13 +204,18 @@ class SeriesExperiment(Experiment):
     ) -> dict[str, Any]:
         """What a figure needs of some series before and after the warp."""
         like = next(transformer.parameters())
-        inputs = part.x[places].to(like)
-        warped = transformer(inputs)
+        inputs, lengths = part.x[places].to(like), None
+        if part.lengths is not None:
+            lengths = part.lengths[places].to(like.device)
+        warped = transformer(inputs) if lengths is None else transformer(inputs, lengths)
         name = self.shown_variable
         before, after = (
             self._in_units(each.float().cpu().numpy(), name)
             for each in (inputs, warped.views[:, 0])
         )
+        if lengths is not None:  # nothing is drawn past a series' end
+            for each in (before, after):
+                each[~is_inside(lengths.cpu().numpy(), each.shape[1])] = np.nan
         return {
             "steps": self._steps,
             "step": self.spec.unit,

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run."""
 
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,10 +28,11 @@ _MEANS = (SHARE_OUTSIDE, DETERMINANT)
 AddPanel = Callable[[Network, SummaryWriter, int], None]
 # Given the transformer and thetas (N, V, parameters) of the validation part, add what they do.
 AddWarps = Callable[[Transformer, Tensor, SummaryWriter, int], None]
+_MAX_PANELS = 25  # of a run: to draw one takes longer than an epoch of a small training part
 
 
 class TensorBoardReport(Checkpoint):
-    """Scalars, thetas and warped digits after every epoch; hyperparameters and metrics at the end.
+    """Scalars and thetas after every epoch, warped examples after 25 at most; at the end metrics.
 
     A Checkpoint because Lightning calls those after the module's own hooks, when the epoch's
     scores are known. The step is the number of optimizer steps.
@@ -43,7 +45,7 @@ class TensorBoardReport(Checkpoint):
         add_warps: AddWarps,
         log_every_n_steps: int,
     ) -> None:
-        """After every epoch ``add_panel`` shows examples before and after the warp, and
+        """``add_panel`` shows examples before and after the warp, after some epochs, and
         ``add_warps`` what the warps do to the validation part, beside their thetas.
         """
         self.folder = folder
@@ -99,7 +101,8 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            self.add_panel(pl_module.network, self.writer, step)
+            if _is_shown(trainer.current_epoch + 1, int(trainer.max_epochs or 0)):
+                self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None
@@ -140,6 +143,12 @@ class TensorBoardReport(Checkpoint):
         """Close the event file, if there is one."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _is_shown(epoch: int, num_epochs: int) -> bool:
+    """Whether a panel is drawn after an epoch, counted from 1: of many, evenly spaced, the last."""
+    every = math.ceil(num_epochs / _MAX_PANELS)
+    return epoch == num_epochs or epoch % every == 0
 
 
 def leave_hyperparameters(folder: Path, to: Path) -> None:

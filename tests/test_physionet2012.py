@@ -21,7 +21,7 @@ from stnlab.data.physionet2012 import files as physionet2012_files
 from stnlab.data.physionet2012 import reader as physionet2012
 from stnlab.data.physionet2012 import records as physionet2012_records
 from stnlab.data.physionet2012.reader import COLUMNS, DESCRIPTORS, RANGES, VARIABLES, Records
-from stnlab.datasets.physionet2012 import Physionet2012, Protocol, TestSet
+from stnlab.datasets.physionet2012 import Physionet2012, Protocol
 from stnlab.errors import UserError
 
 HEADER = "Time,Parameter,Value"
@@ -761,9 +761,9 @@ def three_sets(tmp_path):
     return root
 
 
-def splits(root, seed=0, **keys):
+def splits(root, run_seed=0, **keys):
     dataset = Physionet2012(root=str(root), protocol=Protocol.splits, **keys)
-    found = dataset.of_run(seed).load()
+    found = dataset.of_run(run_seed).load()
     return found.train, found.val, found.test
 
 
@@ -782,7 +782,8 @@ def test_a_split_follows_from_the_runs_seed(three_sets):
 
 
 def test_the_challenges_own_sets_do_not_depend_on_the_run(three_sets):
-    dataset = Physionet2012(root=str(three_sets), val_size=10, test_set=TestSet.c)
+    overrides = ("val_size=10", "test_set=c", f"root={three_sets}")
+    dataset = compose(["dataset=physionet2012", *(f"dataset.{each}" for each in overrides)]).dataset
     first, again = (dataset.of_run(seed).load() for seed in (0, 1))
     assert first.val.names == again.val.names
     assert [len(part) for part in (first.train, first.val, first.test)] == [30, 10, 40]

@@ -59,7 +59,9 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     overrides = [f"dataset={dataset}", f"model={model}", *own]
     expected = NUM_PARAMETERS[dataset].get(model)
     if expected is None:
-        with pytest.raises(UserError, match=f"model={model} does not go with dataset=({dataset}|Waves): "):
+        with pytest.raises(
+            UserError, match=f"model={model} does not go with dataset=({dataset}|Waves): "
+        ):
             compose(overrides)
         return
     config = compose(overrides)

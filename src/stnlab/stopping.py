@@ -34,9 +34,9 @@ class StoppedError(UserError):
         self.exit_status = 128 + _signal_of(by)
 
     def tell(self) -> int:
-        """Print the message as what was asked for: no error, and after a terminal's ^C a line."""
-        after_ctrl_c = isinstance(self.by, KeyboardInterrupt) and sys.stderr.isatty()
-        print("\n" * after_ctrl_c + str(self), file=sys.stderr)
+        """Print the message, which is no error; at a terminal in the place of its ^C."""
+        from_the_left = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{from_the_left}{self}", file=sys.stderr)
         return self.exit_status
 
 

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
 from stnlab.data.batches import Chunks
@@ -17,6 +18,17 @@ from stnlab.evaluation import headline
 from stnlab.task import Classification
 
 _REFRESH_SECONDS = 0.25
+
+
+class _Bar(Progress):
+    """Narrower than the screen: a terminal's own ^C that ran over could not be erased."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._screen = console
+        super().__init__(*columns, console=console, transient=True)
+
+    def get_renderable(self) -> RenderableType:
+        return Constrain(super().get_renderable(), self._screen.width - len("^C") - 1)
 
 
 class ProgressReport(Checkpoint):
@@ -80,13 +92,12 @@ class ProgressReport(Checkpoint):
             )
         if not (self.enabled and self.console.is_terminal):
             return
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
             TextColumn("loss {task.fields[loss]}  {task.fields[scores]}"),
             TimeRemainingColumn(),
             console=self.console,
-            transient=True,
         )
         num_batches = int(trainer.num_training_batches)
         epochs = trainer.max_epochs or 0

@@ -11,6 +11,7 @@ from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console, Group
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -170,9 +171,10 @@ class SweepProgress:
             ended=f"{num_ended} of {len(standings)} ended{failed}",
             left=self._left(),
         )
-        if not table.row_count and num_ended < len(standings):
-            return Group("workers are starting …", self._bar)
-        return Group(table, self._bar)
+        waits = not table.row_count and num_ended < len(standings)
+        # The terminal writes a ^C of its own at the end, and one that ran over could not be erased.
+        bar = Constrain(self._bar, self._console.width - len("^C") - 1)
+        return Group("workers are starting …" if waits else table, bar)
 
 
 def _state(standing: Standing) -> str:

@@ -21,9 +21,8 @@ class NearestCentroid(nn.Module):
     Of series with ``lengths`` (N,) a step counts where the series has it; a centroid's step is the
     mean of those that have it, and 0 where none does.
 
-    Source: Weber et al. (2019), Diffeomorphic temporal alignment nets, equations 3 (without
-    labels) and 4 (within classes), and section 5 for the classifier; here means over steps and
-    classes stand in place of sums.
+    Source: Weber et al. (2019), Diffeomorphic temporal alignment nets, with and without labels;
+    means over steps and classes stand in place of sums.
     """
 
     centroids: Tensor

@@ -6,7 +6,7 @@ help:
 	@grep -E '^[a-z]+:.*#' Makefile | sed 's/:.*#/\t/'
 install:  # a virtual environment with everything the developers need
 	python3 -m venv .venv
-	$(PYTHON) -m pip install -e '.[dev,slurm,ray,optuna]'
+	$(PYTHON) -m pip install -e '.[dev,docs,slurm,ray,optuna]'
 test:  # all tests
 	$(PYTHON) -m pytest
 lint:  # style and types, as CI runs them

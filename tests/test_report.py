@@ -506,9 +506,10 @@ def test_a_claim_within_chance_cannot_be_told(study):
     assert pair["difference"] == pytest.approx(0.02)
     assert pair["published_difference"] == pytest.approx(0.9846 - 0.97374)
     assert (
-        "| pair | verdict | seeds | mean difference (95%) | p | d_z | without collapsed runs | "
-        "published |\n|---|---|--:|--:|--:|--:|--:|--:|\n| stn-identity-zeros − cnn | ? cannot "
-        "tell with these runs | 3 of 3 | +2.00 (−0.48 to +4.48) | 0.074 | 2.00 | – | +1.09 |\n"
+        "| pair | verdict | seeds | mean difference, points (95%) | p | d_z | "
+        "without collapsed runs, points | published, points |\n|---|---|--:|--:|--:|--:|--:|--:|\n"
+        "| stn-identity-zeros − cnn | ? cannot tell with these runs | 3 of 3 | "
+        "+2.00 (−0.48 to +4.48) | 0.074 | 2.00 | – | +1.09 |\n"
     ) in text
 
 
@@ -665,7 +666,7 @@ def test_cells_know_their_column_and_many_seeds_stand_below_each_other(study):
         plain = config(model="cnn", seed=seed)
         write_run(study / "cnn" / f"seed={seed}", 0.96, plain=plain)
     text = report(study).read_text()
-    assert f"| accuracy on clean test digits | {STN} | cnn |\n" in text
+    assert f"| accuracy on clean test digits, % | {STN} | cnn |\n" in text
     assert "| seed 3 |  | [96.00](cnn/seed=3) |\n" in text
 
 

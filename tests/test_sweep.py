@@ -423,7 +423,7 @@ def test_a_cells_name_keeps_its_end_on_a_screen(width):
 @pytest.mark.parametrize("is_screen", [True, False])
 def test_a_table_of_names_on_a_screen_and_in_a_pipe(is_screen):
     names = [f"multi-stn-left-right-border-optimizer.lr={lr}" for lr in (0.001, 0.01)]
-    console = Console(width=50, file=io.StringIO(), force_terminal=is_screen)
+    console = Console(width=50 if is_screen else 400, file=io.StringIO(), force_terminal=is_screen)
     table = Table(box=None)
     table.add_column("cell")
     table.add_column("mean", no_wrap=True)

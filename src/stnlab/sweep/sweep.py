@@ -27,7 +27,7 @@ from stnlab.sweep.progress import SweepProgress, say_left, told
 _MAX_ATTEMPTS = 3
 _WAIT_SECONDS = 1.0
 _UNFINISHED = (Status.missing, Status.interrupted, Status.shorter)
-_PIPE_WIDTH = 160  # nothing is folded where there is no screen
+_PIPE_WIDTH = 400  # nothing is folded where there is no screen
 
 
 Launch = Callable[[Sequence[Sequence[str]], int], Sequence[JobReturn]]

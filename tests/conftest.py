@@ -10,7 +10,7 @@ import threading
 
 import numpy as np
 import pytest
-from own_data import pictures, waves
+from own_data import pictures, waves, write_ts
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose
@@ -29,7 +29,12 @@ def own_roots(tmp_path_factory):
     for name, x in (("images", pictures(labels, 32, 32, 3)), ("series", waves(labels, 50))):
         (root / name).mkdir()
         np.savez(root / name / "all.npz", x=x, y=labels)
-    return {f"dataset={name}": [f"dataset.root={root / name}"] for name in ("images", "series")}
+    for part, number in (("TRAIN", 30), ("TEST", 12)):
+        write_ts(root / "ucr" / f"Waves_{part}.ts", [50] * number)
+    return {
+        **{f"dataset={name}": [f"dataset.root={root / name}"] for name in ("images", "series")},
+        "dataset=ucr": [f"dataset.root={root / 'ucr'}", "dataset.problem=Waves"],
+    }
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ NEEDS = {  # what a choice cannot do without
     "model/multi-stn.yaml": ["dataset=two-channel"],
     **{
         f"model/{name}.yaml": ["dataset=physionet2012"]
-        for name in ("ts-stn", "lstm", "logistic", "time-in-range")
+        for name in ("alignment", "ts-stn", "lstm", "logistic", "time-in-range")
     },
 }
 
@@ -86,7 +86,7 @@ MISTAKES = [
     ),
     (["+trainer.max_epoch=3"], r"unknown key 'trainer\.max_epoch'\. Did you mean 'max_epochs'\?"),
     (["+seeed=1"], r"unknown key 'seeed'\. Did you mean 'seed'\?"),
-    (["model=rnn"], r"no conf/model/rnn\.yaml.* Allowed: cnn, fcn, .*multi-stn, stn"),
+    (["model=rnn"], r"no conf/model/rnn\.yaml.* Allowed: alignment, cnn, fcn, .*multi-stn, stn"),
     (["model=null"], r"a config group takes the name of one of its files"),
     (["~model"], r"'model' has no value\. Set it, or choose a file of conf/model/"),
     (["seed"], r"cannot read the override: .*missing EQUAL.* Write key=value"),
@@ -102,7 +102,11 @@ MISTAKES = [
     (["distortion.rotation=nan"], r"distortion\.rotation is nan"),
     (["distortion.scale=1"], r"distortion\.scale is 1\.0; allowed: 0 to below 1"),
     (["distortion.backend=opencv"], r"'distortion\.backend': .*expected one of \[tensor, pil\]"),
-    (["padding.mode=reflect"], r"'padding\.mode': .*expected one of \[zeros, border\]"),
+    (["padding.mode=reflect"], r"'padding\.mode': .*expected one of \[zeros, border, black\]"),
+    (
+        ["dataset=mimic", "dataset.source=synthetic", "padding=black"],
+        r"padding=black does not go with dataset=mimic: .*series of time, which have none\. ",
+    ),
     (["optimizer.lr=0"], r"optimizer\.lr is 0\.0; allowed: above 0"),
     (["optimizer.betas=[0.9]"], r"optimizer\.betas is \[0\.9\]; allowed: two numbers"),
     (["trainer.max_epochs=0"], r"trainer\.max_epochs is 0; allowed: 1 or more"),

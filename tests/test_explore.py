@@ -39,6 +39,10 @@ def untrained(*overrides):
     rng = torch.Generator().manual_seed(1)
     for value in network.parameters():
         value.add_(torch.randn(value.shape, generator=rng), alpha=0.03)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(generator=rng)
+            module.running_var.uniform_(0.5, 2, generator=rng)
     metrics = {"test": {"clean": {"accuracy": 0.5}}}
     return Trained(PROJECT_DIR, "last", config, spec, metrics, {}, network)
 
@@ -115,6 +119,7 @@ PAGES = {
     "single": [
         "dataset=rot90 model=cnn",
         "dataset=rot90 model=fcn",
+        "dataset=rot90 model=stn-fcn warp=similarity model.localization.bound=0.5",
         *(f"dataset=RTS model=stn warp={warp}" for warp in LINEAR),
         "dataset=RTS model=stn warp=projective padding=border model.align_corners=false",
     ],
@@ -122,6 +127,12 @@ PAGES = {
         "dataset=two-channel model=cnn",
         "dataset=two-channel model=stn warp=rotation model.align_corners=false",
         "dataset=two-channel model=multi-stn padding=border",
+        "dataset=two-channel model=multi-stn padding=black",
+        "dataset=two-channel model=multi-stn model.localization.batch_norm=true",
+    ],
+    "canvas": [
+        "dataset=jaderberg-rts model=stn padding=black",
+        "dataset=jaderberg-rts model=stn warp=projective padding=black model.align_corners=false",
     ],
     "same-image": [
         "dataset=same-image model=stn warp=rotation",
@@ -137,7 +148,7 @@ PAGES = {
 def test_every_model_and_warp_computes_what_torch_computes(name, tmp_path):
     runs = [untrained(*overrides.split()) for overrides in PAGES[name]]
     page = make_page([show(run) for run in runs])
-    cases = Cases(runs[0].spec, 20)
+    cases = Cases(runs[0].spec, 20, runs[0].config.dataset)
     found = computed(page.html, cases, tmp_path)
     for run, overrides, (of_run,) in zip(runs, PAGES[name], found, strict=True):
         prediction = Prediction.of(run.network, cases.inputs(*run.mean_and_std))

@@ -16,7 +16,10 @@ WARPS = ("translation", "rotation", "similarity", "scale-translation", "projecti
 BENDING = (("monotone", "false"), ("cpab", "false"), ("cpab", "true"))
 PAIRS = [
     *(("rot90", model) for model in ("cnn", "fcn", "stn", *("stn warp=" + w for w in WARPS))),
-    *(("two-channel", model) for model in ("stn", "multi-stn")),
+    ("rot90", "stn-fcn model.localization.bound=0.5"),
+    ("two-channel", "multi-stn model.localization.batch_norm=true"),
+    ("jaderberg-rts", "stn warp=tps padding=black"),
+    *(("two-channel", model) for model in ("stn", "multi-stn", "multi-stn padding=black")),
     *(("same-image", model) for model in ("cnn", "multi-stn")),
     *(("mimic", m) for m in ("cnn", "fcn", "ts-stn", "lstm", "logistic", "time-in-range")),
     *(("mimic", f"ts-stn warp={warp} warp.per_channel={own}") for warp, own in BENDING),

@@ -96,6 +96,17 @@ def test_every_example_runs(examples):
     assert (folder / "norms.txt").exists()
     three_classes = outputs / "waves/ts-stn-identity-border/seed=0/metrics.json"
     assert set(json.loads(three_classes.read_text())["test"]) == {"n", "loss", "accuracy"}
+    # It is used where its module is imported, and refused with a word where not.
+    use = (
+        f"import stnlab, torch; run = stnlab.load('{folder}'); "
+        "found = run.predict(torch.rand(3, 28, 28)); "
+        "print(run.parameter_names, tuple(found.theta.shape))"
+    )
+    used = run(examples, sys.executable, "-c", f"import my_parts; {use}")
+    assert used.stdout == "('angle',) (3, 1, 1)\n", used.stderr
+    refused = run(examples, sys.executable, "-c", use).stderr.splitlines()[-1]
+    assert refused.startswith("stnlab.errors.UserError"), refused
+    assert "my_parts" in refused
     # A changed file makes another run, and says so.
     file = examples / "my_parts.py"
     before = file.read_text()

@@ -1,9 +1,13 @@
 """The networks: every size pinned, every combination stepped once."""
 
+import itertools
+
 import pytest
 import torch
 
+from stnlab import parts
 from stnlab.config import CONF_DIR, compose
+from stnlab.data.image_batches import Examples, ImageBatches
 from stnlab.errors import UserError
 from stnlab.layers.network import build_network
 from stnlab.task import Classification
@@ -14,25 +18,73 @@ MODELS = sorted(path.stem for path in (CONF_DIR / "model").glob("*.yaml"))
 # From SPEC's sizes by hand: a convolution has (in * k * k + 1) * out, a layer (in + 1) * out.
 # None: refused.
 NUM_PARAMETERS = {
-    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "multi-stn": None},
-    "two-channel": {"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "multi-stn": 43_819},
-    "same-image": {"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "multi-stn": 50_737},
+    "rot90": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "RTS": {"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992, "multi-stn": None},
+    "two-channel": {
+        **{"cnn": 27_804, "fcn": 52_947, "stn": 28_461, "stn-fcn": 105_465},
+        "multi-stn": 43_819,
+    },
+    "same-image": {
+        **{"cnn": 62_554, "fcn": 52_947, "stn": 62_539, "stn-fcn": 105_465},
+        "multi-stn": 50_737,
+    },
+    **{
+        f"jaderberg-{name}": {
+            **{"cnn": 27_095, "fcn": 27_562, "stn": 27_360, "stn-fcn": 54_992},
+            "multi-stn": None,
+        }
+        for name in "rpe"
+    },
+    "jaderberg-rts": {
+        **{"cnn": 68_345, "fcn": 58_922, "stn": 73_160, "stn-fcn": 117_712},
+        "multi-stn": None,
+    },
+    "jaderberg-tc": {
+        **{"cnn": 187_095, "fcn": 117_674, "stn": 191_200, "stn-fcn": 235_216},
+        "multi-stn": None,
+    },
     "mimic": {
         **{"cnn": 16_487, "fcn": 118_946, "ts-stn": 21_380, "lstm": 8_226, "logistic": 458},
-        "time-in-range": 6_598,
+        **{"time-in-range": 6_598, "alignment": 7_332},
     },
     "physionet2012": {
         **{"cnn": 16_787, "fcn": 128_162, "ts-stn": 22_016, "lstm": 8_610, "logistic": 494},
-        "time-in-range": 6_822,
+        **{"time-in-range": 6_822, "alignment": 7_668},
     },
-    "images": {"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "multi-stn": None},
+    "images": {
+        **{"cnn": 38_488, "fcn": 100_547, "stn": 39_527, "stn-fcn": 201_193},
+        "multi-stn": None,
+    },
+    "ucr": {
+        **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
+        **{"time-in-range": 834, "alignment": 3_508},
+    },
     "series": {
         **{"cnn": 12_838, "fcn": 5_443, "ts-stn": 13_907, "lstm": 3_507, "logistic": 21},
-        "time-in-range": 834,
+        **{"time-in-range": 834, "alignment": 3_508},
     },
 }
+# The same at about the original paper's size: cnn, fcn, stn, stn-fcn.
+OF_28 = (331_690, 335_114, 342_776, 362_544)
+NUM_PARAMETERS_400K = {
+    **dict.fromkeys(("rot90", "RTS", "jaderberg-r", "jaderberg-p", "jaderberg-e"), OF_28),
+    "jaderberg-rts": (460_714, 585_994, 477_800, 644_784),
+    "jaderberg-tc": (921_514, 1_056_010, 964_600, 1_173_552),
+    "two-channel": (337_459, 538_131, 349_045, 590_649),
+    "same-image": (418_291, 538_131, 432_177, 590_649),
+    "images": (372_323, 919_043, 385_609, 1_019_689),
+    "mimic": (130_146, 1_066_242, None, None),
+    "physionet2012": (133_602, 1_139_970, None, None),
+    **dict.fromkeys(("series", "ucr"), (87_587, 158_211, None, None)),
+}
+for _dataset, _sizes in NUM_PARAMETERS_400K.items():
+    _models = [f"{model}-400k" for model in ("cnn", "fcn", "stn", "stn-fcn")]
+    NUM_PARAMETERS[_dataset] |= dict(zip(_models, _sizes, strict=True))
 PAIRS = [(dataset, model) for dataset in DATASETS for model in MODELS]
+parts.load_own()
+IMAGE_WARPS = [
+    name for name, part in parts.offered("warp").items() if issubclass(part, parts.ImageWarp)
+]
 
 
 def network(*overrides):
@@ -55,12 +107,16 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     overrides = [f"dataset={dataset}", f"model={model}", *own]
     expected = NUM_PARAMETERS[dataset].get(model)
     if expected is None:
-        with pytest.raises(UserError, match=f"model={model} does not go with dataset={dataset}: "):
+        with pytest.raises(
+            UserError, match=f"model={model} does not go with dataset=({dataset}|Waves): "
+        ):
             compose(overrides)
         return
     config = compose(overrides)
     built = build_network(config)
     assert sum(p.numel() for p in built.parameters()) == expected
+    if model == "alignment":  # which knows the means of what training has shown
+        built.classifier.fit([(inputs(config)[:, None], torch.tensor([0, 1, 1, 0]))])
     logits = built(inputs(config))
     assert logits.shape == (4, config.dataset.spec().num_classes)
     optimizer = torch.optim.Adam(built.parameters())
@@ -69,6 +125,29 @@ def test_sizes_and_one_step(dataset, model, own_roots):
     optimizer.step()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in built.parameters())
     assert any(not torch.equal(p, old) for p, old in zip(built.parameters(), before, strict=True))
+
+
+@pytest.mark.parametrize("dataset", [each for each in DATASETS if each.startswith("jaderberg")])
+def test_every_warp_takes_a_step_on_what_the_paper_was_tried_on(dataset):
+    """Of every model that has one, on digits as they are trained on."""
+    digits = compose([f"dataset={dataset}"]).dataset.load()
+    fitting = [model for model in MODELS if NUM_PARAMETERS[dataset].get(model)]
+    for model, warp in itertools.product(fitting, IMAGE_WARPS):
+        config = compose([f"dataset={dataset}", f"model={model}", f"warp={warp}", "padding=black"])
+        if not config.model.has_transformer:
+            continue
+        few = Examples(digits.train.images, digits.train.members[:4], digits.train.targets[:4])
+        batches = ImageBatches(
+            *(few, config.dataset.spec()),
+            **{"mean": digits.mean, "std": digits.std, "batch_size": 4},
+            distortion=config.distortion,
+        )
+        pixels, targets = next(iter(batches))
+        built = build_network(config)
+        before = built.transformer.localization.theta.bias.clone()
+        torch.nn.functional.cross_entropy(built(pixels), targets).backward()
+        torch.optim.Adam(built.parameters()).step()
+        assert not torch.equal(built.transformer.localization.theta.bias, before)
 
 
 def test_cnn_has_the_capacity_of_the_transformer_network():

@@ -16,6 +16,12 @@ from stnlab.nn import SpatialTransformer, TimeTransformer
 LAYERS = [
     (SpatialTransformer, (3, 32, 24), {}),
     (SpatialTransformer, (2, 28, 28), {"per_channel": True, "padding_mode": "border"}),
+    (
+        SpatialTransformer,
+        (2, 28, 28),
+        {"per_channel": True, "padding_mode": "black", "padding_value": (-0.5, -2.0)},
+    ),
+    (SpatialTransformer, (3, 24, 24), {"padding_mode": "black", "padding_value": -0.4}),
     (SpatialTransformer, (1, 28, 56), {"align_corners": False, "num_views": 2}),
     (SpatialTransformer, (1, 24, 24), {"warp": "projective"}),
     (SpatialTransformer, (1, 24, 24), {"warp": "tps", "padding_mode": "border"}),
@@ -170,6 +176,14 @@ def test_a_localization_network_of_ones_own():
     assert layer(torch.rand(3, 1, 8, 8)).views.shape == (3, 2, 1, 4, 6)
 
 
+def test_what_lies_outside_goes_along_and_is_no_weight():
+    """To another precision, and to a network that was trained with another padding."""
+    black = SpatialTransformer((2, 28, 28), padding_mode="black", padding_value=(-1, 0.5))
+    assert black.padding_value.flatten().tolist() == [-1, 0.5]
+    assert black.double().padding_value.dtype == torch.float64
+    SpatialTransformer((2, 28, 28)).load_state_dict(black.state_dict())
+
+
 def test_its_weights_are_saved_by_name():
     layer = SpatialTransformer((3, 32, 32))
     assert list(layer.state_dict())[:2] == [
@@ -188,6 +202,22 @@ def test_its_weights_are_saved_by_name():
         (TimeTransformer, ((1, 28), "affine"), {}, "warp is 'affine'; allowed: .*time-affine"),
         (TimeTransformer, ((3, 48),), {"per_channel": ["a"]}, "per_channel is .* of 3 channels"),
         (SpatialTransformer, ((1, 28, 28),), {"padding_mode": "zero"}, "padding_mode is 'zero'"),
+        (TimeTransformer, ((1, 48),), {"padding_mode": "black"}, "'black'; allowed: zeros, border"),
+        (
+            *(
+                SpatialTransformer,
+                ((3, 28, 28),),
+                {"padding_mode": "black", "padding_value": (0, 1)},
+            ),
+            r"padding_value is \(0, 1\); allowed: a finite number, or one for each of 3 channels",
+        ),
+        (SpatialTransformer, ((1, 28, 28),), {"padding_mode": "black"}, "padding_value is None"),
+        (
+            SpatialTransformer,
+            ((1, 28, 28),),
+            {"padding_value": 0.0},
+            "padding_value is 0.0; allowed",
+        ),
         (SpatialTransformer, ((1, 8, 8),), {}, "kernel_sizes is .*Use smaller kernels"),
         (SpatialTransformer, ((1, 28, 28),), {"channels": (8,)}, "kernel_sizes is"),
         (TimeTransformer, ((1, 48),), {"hidden": 0}, "hidden is 0"),

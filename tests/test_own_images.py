@@ -16,6 +16,7 @@ from stnlab.config import compose
 from stnlab.data.checksum import of_files
 from stnlab.data.labels import quotas, split
 from stnlab.errors import UserError
+from stnlab.layers.network import build_network
 from stnlab.run.run import train
 
 
@@ -130,6 +131,17 @@ def test_mean_and_deviation_are_the_training_parts_by_channel(data):
     seen = parts.train.images[parts.train.members[:, 0]].double() / 255
     assert parts.mean == pytest.approx(seen.mean(dim=(0, 2, 3)).tolist())
     assert parts.std == pytest.approx(seen.std(dim=(0, 2, 3), correction=0).tolist())
+
+
+def test_black_is_a_pixel_of_0_after_that(data):
+    config = compose(
+        ["dataset=images", f"dataset.root={data / 'parts'}", "model=stn", "padding=black"]
+    )
+    parts = config.dataset.load()
+    expected = [-mean / std for mean, std in zip(parts.mean, parts.std, strict=True)]
+    found = build_network(config).transformer.padding_value
+    assert found.shape == (3, 1, 1)
+    assert found.flatten().tolist() == pytest.approx(expected)
 
 
 def test_images_are_resized_and_their_colours_changed_where_asked(data):

@@ -797,6 +797,80 @@ def test_all_claims_stand_in_a_forest_plot(study):
     assert "RTS-claims.svg" not in report(study).read_text()
 
 
+def add_metrics(run, **more):
+    file = run / "metrics.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | more))
+
+
+def recovered(slope):
+    each = {"n": 100, "r": 0.8, "slope": slope, "before": 52.0, "left": 30.0, "left_by_class": 25}
+    within = {**each, "by_class": {"0": {**each, "slope": -slope}, "1": each}}
+    rotation = {"unit": "degrees", "trained": [-90, 90], "within": within, "beyond": None}
+    return {"rotation": rotation, "scale": {"within": None, "beyond": None}}
+
+
+def test_what_the_warp_takes_back_has_a_table_and_a_place_in_the_summary(study):
+    assert "takes back" not in report(study).read_text()
+    before = (study / "summary.csv").read_text()
+    for seed in (0, 1, 2):
+        add_metrics(study / STN / f"seed={seed}", recovered=recovered(0.6 + 0.1 * seed))
+    text = report(study).read_text()
+    row = "0.80 ± 0.00 | 0.70 ± 0.10 | 52.00 ± 0.00 | 30.00 ± 0.00 | 25.00 ± 0.00 | – | – | – | – |"
+    assert f"| {STN} | rotation, degrees | {row}" in text
+    assert "| scale" not in text
+    assert f"| {STN} | slope | −0.70 ± 0.10 | 0.70 ± 0.10 |" in text
+    slope = rows_of(study, "recovered.rotation.within.slope")[STN]
+    assert float(slope["mean"]) == pytest.approx(0.7)
+    left = rows_of(study, "recovered.rotation.within.left")[STN]
+    assert float(left["ci95_low"]) == 30
+    added = [
+        line for line in (study / "summary.csv").read_text().splitlines() if "recovered" in line
+    ]
+    assert [
+        line for line in (study / "summary.csv").read_text().splitlines() if line not in added
+    ] == (before.splitlines())
+    add_metrics(study / STN / "seed=0", recovered={"rotation": {"within": {"by_class": 3}}})
+    report(study)
+
+
+def test_the_planted_warp_is_told_seed_by_seed(tmp_path):
+    folder = tmp_path / "planted"
+    name = "ts-stn-identity-border"
+    write_plan(
+        folder, [cell(name, [0, 1, 2], "mimic-synthetic"), cell("cnn", [0], "mimic-synthetic")]
+    )
+    for seed, r in enumerate((0.9, -0.1, None)):
+        run = folder / name / f"seed={seed}"
+        plain = config("mimic", "ts-stn", seed, dataset__source="synthetic")
+        write_run(run, 0.9, plain=plain)
+        if r is not None:
+            add_metrics(run, planted={"r_tempo": r, "r_phase": None})
+    write_run(
+        folder / "cnn" / "seed=0", 0.9, plain=config("mimic", "cnn", dataset__source="synthetic")
+    )
+    text = report(folder).read_text()
+    tempo = "r of theta22 with the planted tempo | 0.90, −0.10, not recorded | 0.40 ± 0.71"
+    assert f"| {name} | {tempo} |" in text
+    phase = "r of theta23 with the planted phase"
+    assert f"| {name} | {phase} | not recorded, not recorded, not recorded | – |" in text
+    assert text.count("with the planted tempo") == 1
+
+
+def test_a_collapse_is_shown_step_by_step_beside_the_others(study):
+    figure = study / "figures" / "RTS-outside.svg"
+    for seed, shares in enumerate(("0.1", "1.0", "0.2")):
+        steps = study / STN / f"seed={seed}" / "steps.csv"
+        steps.write_text(f"step,share_outside\n8,0.0\n16,{shares}\n")
+    assert "RTS-outside" not in report(study).read_text()
+    add_metrics(study / STN / "seed=1", collapsed=True, collapsed_reason="of a kind")
+    assert "RTS-outside.svg" in report(study).read_text()
+    assert "collapsed" in figure.read_text()
+    (study / STN / "seed=1" / "steps.csv").write_text("step,share_outside\n8,2\n")
+    text = report(study).read_text()
+    assert "RTS-outside" not in text
+    assert f"{STN}/seed=1/steps.csv cannot be read; its share outside is left out." in text
+
+
 def test_no_exponent_stands_in_a_reason(study):
     reason = "its pixels stand for 4.4e+02 pixels each, 5.9e+03 in all"
     write_run(study / STN / "seed=3", 0.10, collapsed=reason)

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from stnlab.config import folder
 from stnlab.errors import UserError
-from stnlab.evaluation.robustness import AMOUNTS
+from stnlab.evaluation.robustness import settings
 from stnlab.kernels import blocks
 from stnlab.run import train
 from stnlab.run.recorder import load_checkpoint
@@ -44,6 +44,7 @@ def quiet():
         ["dataset=two-channel", "model=stn"],
         ["dataset=same-image", "model=multi-stn", "init=left-right", "padding=border"],
         ["dataset=same-image", "model=cnn", "distortion.backend=pil"],
+        ["dataset=jaderberg-tc", "model=stn", "padding=black", "distortion.backend=pil"],
     ],
     ids=" ".join,
 )
@@ -75,10 +76,15 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     for name in ("last.ckpt", *(["best.ckpt"] if config.dataset.val_size else [])):
         assert "state_dict" in torch.load(path / "checkpoints" / name, weights_only=True)
     assert list(path.glob("events.out.tfevents.*"))
-    is_single = config.dataset.name in ("rot90", "RTS")
+    is_single = config.dataset.name in ("rot90", "RTS", "jaderberg-tc")
     assert (path / "robustness.csv").exists() is is_single
-    assert (path / "figures" / "robustness.png").exists() is is_single
+    assert (path / "figures" / "robustness.svg").exists() is is_single
     assert (path / "figures" / "warps-training-distortion.png").exists() is has_transformer
+    assert ("recovered" in metrics) is (is_single and has_transformer)
+    is_turned = is_single and config.dataset.name != "jaderberg-tc"  # which is only placed
+    recovered = path / "figures" / "rotation-recovered.png"
+    assert recovered.exists() is (is_turned and has_transformer)
+    assert (path / "steps.csv").exists() is has_transformer
     assert not list(path.rglob("*.tmp"))
 
 
@@ -106,9 +112,8 @@ def test_lightnings_own_settings(short, quiet, overrides):
 def test_robustness_covers_seeds_amounts(short, quiet):
     path = train(short("model=cnn"), quiet).path
     rows = read_csv(path / "robustness.csv")
-    assert [(row["factor"], float(row["amount"])) for row in rows] == [
-        (factor, amount) for factor, amounts in AMOUNTS.items() for amount in amounts
-    ]
+    factors = ("rotation", "translation", "scale")
+    assert [(row["factor"], float(row["amount"])) for row in rows] == settings(factors)
     undistorted = {row["accuracy"] for row in rows if float(row["amount"]) == 0}
     clean = json.loads((path / "metrics.json").read_text())["test"]["clean"]["accuracy"]
     assert {float(accuracy) for accuracy in undistorted} == {clean}
@@ -175,6 +180,9 @@ def test_a_killed_run_ends_with_the_numbers_of_an_undisturbed_one(short, quiet, 
     assert one["global_step"] == other["global_step"] == 450
     for name, weight in one["state_dict"].items():
         assert torch.equal(weight, other["state_dict"][name])
+    files = [(path / "steps.csv").read_text() for path in (killed, undisturbed.path)]
+    assert files[0] == files[1]
+    assert [int(line.split(",")[0]) for line in files[0].split()[1:5]] == [8, 16, 24, 32]
     histories = [read_csv(path / "history.csv") for path in (killed, undisturbed.path)]
     for row in (*histories[0], *histories[1]):
         del row["seconds"]

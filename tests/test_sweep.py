@@ -11,6 +11,7 @@ import sys
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from short_run import SHORT
 
 from stnlab.config import PROJECT_DIR, compose_study
@@ -18,8 +19,10 @@ from stnlab.errors import UserError
 from stnlab.report import write_report
 from stnlab.schema import SweepConfig
 from stnlab.sweep.ledger import Phase, Status, left_of_each, look, phase, seconds_left
+from stnlab.sweep.names import Name, shortened
 from stnlab.sweep.plan import plan
 from stnlab.sweep.progress import SweepProgress, say_left
+from stnlab.sweep.speed import seconds_an_epoch
 
 STATES = ["done", "interrupted", "failed", "missing", "of", "another", "config"]
 SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT]
@@ -64,11 +67,31 @@ def test_the_image_study_is_all_four():
 
 
 def test_a_claim_names_cells_that_its_study_runs():
-    for name in ("rot90", "RTS", "two-channel", "same-image", "collapse"):
+    own = ("collapse", "collapse-remedies", *(f"jaderberg-{each}" for each in ("r", "e", "tc")))
+    for name in ("rot90", "RTS", "two-channel", "same-image", *own):
         (found,) = planned(study=name)
         named = {cell for claim in found.study.claims for pair in claim.pairs for cell in pair}
         assert named <= set(cells(found))
         assert found.study.claims
+
+
+def test_a_study_may_have_seeds_and_rows_under_names_of_its_own():
+    (found,) = planned(study="collapse-remedies")
+    assert {run.config.seed for run in found.runs} == set(range(20))
+    assert cells(found)[:4] == [
+        *("none-two-channel", "none-same-image", "slower-two-channel", "slower-same-image")
+    ]
+    assert {str(run.folder.path.parent.name) for run in found.runs} == set(cells(found))
+    assert all(f"cell='{run.cell}'" in run.overrides for run in found.runs)
+    (of_two,) = planned("seeds=[3,4]", study="collapse-remedies", seeds=[3, 4])
+    assert {run.config.seed for run in of_two.runs} == {3, 4}
+
+
+def test_the_runs_of_before_the_study_had_more_are_among_its_runs():
+    (found,) = planned(study="collapse")
+    assert cells(found)[:2] == [
+        f"multi-stn-identity-zeros-model.localization.lr={lr}" for lr in ("null", "0.0001")
+    ]
 
 
 def test_a_grid_over_datasets_goes_to_each_datasets_folder():
@@ -250,10 +273,10 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     shutil.copy(barred.parent / "seed=0" / "config.yaml", barred / "config.yaml")
     config = barred / "config.yaml"
     config.write_text(config.read_text().replace("seed: 0\nname", "seed: 1\nname"))
-    status, _, err = sweep_py(*command)
+    status, out, err = sweep_py(*command)
     assert status == 1
     assert "1 of 2 runs failed" in err
-    assert "last.ckpt is damaged" in err
+    assert (out + err).count("last.ckpt is damaged") == 1  # told once, when it happened or last
     assert "Traceback" not in err
     assert "last.ckpt is damaged" in (barred / "error.txt").read_text()
     assert "failed" in (tmp_path / "outputs/short/report.md").read_text()
@@ -387,6 +410,45 @@ def test_a_sweep_ends_with_its_table(finished):
         assert f" 3  {mean} ± {std}" in " ".join(line.split(" "))
         assert line.rstrip().endswith(row["verdict"])
     assert last == "report: outputs/short/report.html"
+
+
+@pytest.mark.parametrize("width", [16, 17, 40, 51, 52, 200])
+def test_a_cells_name_keeps_its_end_on_a_screen(width):
+    name = "stn-identity-zeros-model.localization.lr=0.0001-seed"
+    cut = shortened(name, width)
+    assert len(cut) == min(width, len(name))
+    assert cut == name or (name.startswith(cut.split("…")[0]) and name.endswith(cut.split("…")[1]))
+
+
+@pytest.mark.parametrize("is_screen", [True, False])
+def test_a_table_of_names_on_a_screen_and_in_a_pipe(is_screen):
+    names = [f"multi-stn-left-right-border-optimizer.lr={lr}" for lr in (0.001, 0.01)]
+    console = Console(width=50, file=io.StringIO(), force_terminal=is_screen)
+    table = Table(box=None)
+    table.add_column("cell")
+    table.add_column("mean", no_wrap=True)
+    for name in names:
+        table.add_row(Name(name), "91.40 ± 0.51")
+    console.print(table)
+    rows = console.file.getvalue().splitlines()[1:]
+    assert len(rows) == 2
+    for name, row in zip(names, rows, strict=True):
+        assert name[-12:] in row
+        assert "91.40 ± 0.51" in row if is_screen else name in row
+
+
+def test_before_any_run_is_done_an_epoch_is_timed(tmp_path):
+    grid = ["dataset=rot90", "model=cnn,stn", *SHORT, f"output_dir='{tmp_path}'"]
+    (short,) = planned(*grid, name="short", seeds=[0])
+    standings = [look(run) for run in short.runs]
+    found = seconds_an_epoch(standings)
+    assert found.keys() == {("rot90", "cnn"), ("rot90", "stn-identity-zeros")}
+    assert all(seconds > 0 for seconds in found.values())
+    left = seconds_left(standings, 1, found)
+    assert left == (pytest.approx(2 * sum(found.values())), False)  # 2 epochs; no test is known
+    assert not list(tmp_path.iterdir())
+    elsewhere = planned(*grid, f"dataset.root='{tmp_path}'", name="short", seeds=[0])[0]
+    assert seconds_an_epoch([look(run) for run in elsewhere.runs]) == {}  # and no download
 
 
 def test_an_engine_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatch, sweep_py):

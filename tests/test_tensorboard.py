@@ -50,10 +50,27 @@ def test_thetas_of_both_views(run):
     for view in (0, 1):
         names = ("theta11", "theta13", "theta23", "determinant", "share outside")
         assert {f"theta of view {view}/{name}" for name in names} <= set(tags["histograms"])
+        assert f"warp of view {view}/rotation, degrees" in tags["histograms"]
     left, right = (
         events.Histograms(f"theta of view {v}/theta13")[0].histogram_value for v in (0, 1)
     )
     assert left.max < 0 < right.min
+
+
+def test_what_is_taken_back_and_the_figures_of_the_trained_network(short):
+    outcome = train(short("dataset=rot90", "trainer.keep_epochs=true"), Console(quiet=True))
+    events = EventAccumulator(str(outcome.path), {"images": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert {"warp/rotation, degrees", "warp/shift_x, pixels"} <= set(tags["histograms"])
+    assert len(events.Scalars("recovered/rotation, slope")) == 2
+    assert "recovered/scale, slope" not in tags["scalars"]  # of which none was applied
+    assert 0 < events.Scalars("share outside/step")[0].value < 0.5
+    strips = {f"film-strip-{kind}.png" for kind in ("angle", "shift", "scale", "epoch")}
+    assert strips <= {each.name for each in (outcome.path / "figures").iterdir()}
+    shown = {"rotation recovered", *(f"film strip, {kind}" for kind in ("angle", "epoch"))}
+    for name in shown:
+        assert [image.step for image in events.Images(f"digits/{name}")] == [40]
 
 
 def test_digits_before_and_after(run):
@@ -64,7 +81,7 @@ def test_digits_before_and_after(run):
     assert images[0].height == 2 * (3 * (28 + 1 + 28) + 18)  # a line of labels below each row
 
 
-def test_hyperparameters_with_final_metrics(run):
+def test_hyperparameters_beside_results(run):
     outcome, events = run
     found = {}
     for tag, content in events.summary_metadata.items():
@@ -76,8 +93,13 @@ def test_hyperparameters_with_final_metrics(run):
     assert started["init"].string_value == "left-right"
     assert started["seed"].number_value == 0
     metrics = json.loads((outcome.path / "metrics.json").read_text())
-    clean = events.Scalars("test/clean/accuracy")[0].value
-    assert clean == pytest.approx(metrics["test"]["clean"]["accuracy"])
+    for name, part in (("test", metrics), ("test at the best epoch", metrics["best"])):
+        shown = started[f"{name}/clean/accuracy"].number_value
+        assert shown == pytest.approx(part["test"]["clean"]["accuracy"])
+    # Results are columns there, and no charts of one dot elsewhere.
+    assert {tag.split("/")[0] for tag in events.Tags()["scalars"]} == {
+        *("loss", "accuracy", "learning rate", "theta of view 0", "theta of view 1")
+    }
 
 
 def test_the_rates_of_every_part_of_the_network(short):
@@ -112,6 +134,7 @@ def test_runs_of_a_sweep_are_told_apart(tmp_path):
         ["null", "0.01"],
     ]
     assert {"dataset", "model", "init", "padding", "seed", "trainer.precision"} <= set(names[2:])
+    assert "test/clean/accuracy" in names[2:]
 
 
 def hparams_tab(folder):
@@ -129,7 +152,7 @@ def hparams_tab(folder):
         hparams_run_to_tag_to_content=metadata,
         data_provider_hparams=[],
     )
-    assert "test/clean/accuracy" in {each.name.tag for each in experiment.metric_infos}
+    assert "accuracy/val" in {each.name.tag for each in experiment.metric_infos}
     names = [each.name for each in experiment.hparam_infos]
     started = [
         plugin_data_pb2.HParamsPluginData.FromString(

@@ -46,12 +46,15 @@ def test_grid_equals_torchs(align_corners, size):
     torch.testing.assert_close(affine_grid(theta, size, align_corners), expected)
 
 
+BLACK = torch.tensor([-0.4, 1.5])[:, None, None]
+
+
 @pytest.mark.parametrize("align_corners", [True, False])
-@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "black"])
 def test_identity_theta_leaves_the_image(align_corners, padding_mode):
     image = torch.rand(1, 2, 9, 14)
     grid = affine_grid(IDENTITY, (9, 14), align_corners)
-    torch.testing.assert_close(sample(image, grid, padding_mode, align_corners), image)
+    torch.testing.assert_close(sample(image, grid, padding_mode, align_corners, BLACK), image)
 
 
 def test_rotation_is_counter_clockwise_on_the_screen():
@@ -98,15 +101,28 @@ def test_zeros_and_border_differ_outside_only():
     assert zeros[0, 0, :, -1].eq(0).all()
 
 
+def test_black_is_zeros_of_an_image_whose_black_is_0():
+    """Inside, and as the image fades beyond its edge: for each channel its own."""
+    image, theta = torch.randn(3, 2, 9, 9), generic_theta(3, torch.float32)
+    grid = affine_grid(2 * theta, (9, 9), align_corners=True)
+    black = sample(image, grid, "black", True, BLACK)
+    shares = sample(torch.ones_like(image), grid, "zeros", True)
+    expected = sample(image, grid, "zeros", True) + (1 - shares) * BLACK
+    torch.testing.assert_close(black, expected, atol=1e-6, rtol=0)
+    outside = (grid.abs() > 1.5).any(dim=3)[:, None].expand_as(black)
+    assert outside.any()
+    assert torch.equal(black[outside], BLACK.expand_as(black)[outside])
+
+
 @pytest.mark.parametrize("align_corners", [True, False])
-@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border", "black"])
 def test_gradients_at_generic_theta(align_corners, padding_mode):
     image = torch.rand(2, 2, 7, 6, dtype=torch.float64, requires_grad=True)
     theta = generic_theta(2).requires_grad_()
 
     def warp(image, theta):
         grid = affine_grid(theta, (5, 4), align_corners)
-        return sample(image, grid, padding_mode, align_corners)
+        return sample(image, grid, padding_mode, align_corners, BLACK.double())
 
     assert torch.autograd.gradcheck(warp, (image, theta))
 

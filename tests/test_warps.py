@@ -77,6 +77,22 @@ def test_a_start_in_the_family_is_the_affine_map(name):
     assert starts == by_family.get(name, 6)
 
 
+@pytest.mark.parametrize("size", [(28, 28), (28, 56), (5, 3)])
+@pytest.mark.parametrize("name", IMAGE_WARPS)
+def test_the_affine_map_at_the_centre(name, size):
+    each = warp(name)
+    theta = near_identity(each)
+    found = each.local_affine(theta, size)
+    height, width = (8 * side + 1 for side in size)
+    rows = slice(height // 2 - 1, height // 2 + 2)
+    columns = slice(width // 2 - 1, width // 2 + 2)
+    grid = each.grid(theta, (height, width), True)[:, rows, columns]
+    along_x = (grid[:, 1, 2] - grid[:, 1, 0]) * (width - 1) / 4
+    along_y = (grid[:, 2, 1] - grid[:, 0, 1]) * (height - 1) / 4
+    expected = torch.stack([along_x, along_y, grid[:, 1, 1]], dim=2)
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
 @pytest.mark.parametrize("name", IMAGE_WARPS)
 def test_area_and_share_outside(name):
     each = warp(name)

@@ -243,18 +243,18 @@ def _main(
     except UserError as error:
         if traces:
             raise
-        return _tell(error)
+        return error.tell()
     except Exception as error:
         # Past the config, and outside of Hydra, such an error is a defect and shows where it is.
         if traces or composed or not is_of_hydra(error):
             raise
-        return _tell(explain(error))
+        return explain(error).tell()
     except _Ended as ended:
         if traces:
             raise ended.error from ended
-        return _tell(ended.error)
+        return ended.error.tell()
     except (KeyboardInterrupt, TerminatedError) as stop:
-        return _tell(StoppedError(f"stopped. {_SAME_COMMAND}", stop))
+        return StoppedError(f"stopped. {_SAME_COMMAND}", stop).tell()
     return 0
 
 
@@ -264,11 +264,6 @@ class _Ended(BaseException):  # no Exception, for Hydra
     def __init__(self, error: UserError) -> None:
         super().__init__(error)
         self.error = error
-
-
-def _tell(error: UserError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_status
 
 
 def _as_called(text: str) -> str:

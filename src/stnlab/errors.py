@@ -1,17 +1,23 @@
 """What a user did wrong, said once and clearly."""
 
 import difflib
+import sys
 from collections.abc import Iterable
 
 
 class UserError(Exception):
     """A mistake of the user's: the message names the key or file, what was found, and the remedy.
 
-    The command line prints the message alone, without a stack trace, and exits with
+    The command line prints the message alone (:meth:`tell`), without a stack trace, and exits with
     :attr:`exit_status`.
     """
 
     exit_status = 1
+
+    def tell(self) -> int:
+        """Print the message as the last word of a command; returns its exit status."""
+        print(f"error: {self}", file=sys.stderr)
+        return self.exit_status
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

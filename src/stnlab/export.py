@@ -1,7 +1,9 @@
 """Give a trained network to other runtimes: ``python -m stnlab.export RUN --to onnx``.
 
 What is written reads normalised inputs (batch, channels, ...) of any batch size and gives logits
-(batch, classes). It is run and held against torch at three batch sizes before it is called done.
+(batch, classes); where series are of unequal length also their lengths (batch,), int64, with inputs
+padded to the longest of training. It is run and held against torch at three batch sizes before it
+is called done.
 preprocessing.json of the run says how inputs are normalised, and goes into the file as well.
 """
 
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
 
     from stnlab.trained import Trained
 
-    Forward = Callable[[Tensor], Tensor]
+    Forward = Callable[..., Tensor]  # of inputs, and of lengths where there are
 
 TOLERANCE = 1e-5  # of a logit, or of the largest of a batch where that is above 1
 BATCH_SIZES = (1, 3, 64)
 
-_INPUT, _OUTPUT = "inputs", "logits"
+_INPUTS, _OUTPUT = ("inputs", "lengths"), "logits"
 _NOTE = "preprocessing.json"
 
 
@@ -69,12 +71,18 @@ def export(trained: "Trained", to: str, out: str | Path | None = None) -> Path:
     return path
 
 
-def _example(trained: "Trained", num: int, seed: int = 0) -> "Tensor":
+def _example(trained: "Trained", num: int, seed: int = 0) -> "tuple[Tensor, ...]":
+    """What the network is called with: inputs, and their lengths where they differ."""
     import torch
+
+    from stnlab.data.spec import SeriesSpec
 
     spec = trained.spec
     rng = torch.Generator().manual_seed(seed)
-    return torch.randn(num, spec.channels, *spec.size, generator=rng)
+    inputs = torch.randn(num, spec.channels, *spec.size, generator=rng)
+    if not (isinstance(spec, SeriesSpec) and spec.unequal_lengths):
+        return (inputs,)
+    return inputs, torch.randint(2, spec.size[0] + 1, (num,), generator=rng)
 
 
 def _check(trained: "Trained", forward: "Forward", to: str) -> None:
@@ -83,7 +91,7 @@ def _check(trained: "Trained", forward: "Forward", to: str) -> None:
     for num in BATCH_SIZES:
         inputs = _example(trained, num, seed=num)
         with torch.no_grad():
-            expected, found = trained.network(inputs), forward(inputs)
+            expected, found = trained.network(*inputs), forward(*inputs)
         scale = max(1.0, expected.abs().max().item())
         if found.shape != expected.shape:
             raise UserError(
@@ -118,13 +126,15 @@ def _write_onnx(trained: "Trained", path: Path) -> "Forward":
         ) from error
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    example = _example(trained, 3)
+    names = _INPUTS[: len(example)]
     try:
         program = torch.onnx.export(
             trained.network,
-            (_example(trained, 3),),
+            example,
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            input_names=[_INPUT],
+            dynamic_shapes=({0: torch.export.Dim("batch")},) * len(example),
+            input_names=names,
             output_names=[_OUTPUT],
             external_data=False,
             verbose=False,
@@ -138,14 +148,19 @@ def _write_onnx(trained: "Trained", path: Path) -> "Forward":
     program.model.metadata_props[_NOTE] = _note(trained)
     program.save(str(path), external_data=False)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return lambda inputs: torch.from_numpy(session.run(None, {_INPUT: inputs.numpy()})[0])
+
+    def forward(*inputs: "Tensor") -> "Tensor":
+        named = {name: each.numpy() for name, each in zip(names, inputs, strict=True)}
+        return torch.from_numpy(session.run(None, named)[0])
+
+    return forward
 
 
 def _write_torchscript(trained: "Trained", path: Path) -> "Forward":
     import torch
 
     traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-        trained.network, (_example(trained, 3),), check_trace=False
+        trained.network, _example(trained, 3), check_trace=False
     )
     torch.jit.save(traced, str(path), _extra_files={_NOTE: _note(trained)})
     loaded: Forward = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
@@ -155,9 +170,11 @@ def _write_torchscript(trained: "Trained", path: Path) -> "Forward":
 def _write_torch_export(trained: "Trained", path: Path) -> "Forward":
     import torch
 
-    batch = torch.export.Dim("batch")
+    example = _example(trained, 3)
     program = torch.export.export(
-        trained.network, (_example(trained, 3),), dynamic_shapes=({0: batch},)
+        trained.network,
+        example,
+        dynamic_shapes=({0: torch.export.Dim("batch")},) * len(example),
     )
     torch.export.save(program, str(path), extra_files={_NOTE: _note(trained)})
     loaded: Forward = torch.export.load(str(path)).module()
@@ -188,8 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         path = export(load(given.run, given.which), given.to, given.out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     sizes = ", ".join(map(str, BATCH_SIZES))
     print(f"{path}: as torch to {TOLERANCE:.0e} at batches of {sizes}")
     return 0

@@ -62,6 +62,7 @@ class RunFolder:
         self.config = path / "config.yaml"
         self.metrics = path / "metrics.json"
         self.history = path / "history.csv"
+        self.steps = path / "steps.csv"
         self.robustness = path / "robustness.csv"
         self.predictions = path / "predictions.csv"
         self.best_predictions = path / "predictions-best.csv"
@@ -280,6 +281,7 @@ class RunFolder:
         return (
             self.config,
             self.history,
+            self.steps,
             self.robustness,
             self.predictions,
             self.best_predictions,

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback
     from torch import Tensor, nn
 
-    from stnlab.data.image_batches import ImageParts
+    from stnlab.data.image_batches import Examples, ImageParts
     from stnlab.data.series_batches import SeriesParts
     from stnlab.folder import RunFolder
     from stnlab.run.experiment import Experiment
@@ -101,6 +101,10 @@ class DatasetPart(Part):
         """
         return {}
 
+    def is_at_hand(self) -> bool:
+        """Whether its examples are there to be read, with no download and no preparation."""
+        return True
+
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         """The data of one run, read and ready."""
         raise NotImplementedError(f"{type(self).__name__}.experiment")
@@ -123,6 +127,13 @@ class ImageDataset(DatasetPart):
 
     light_on_dark: ClassVar[bool] = False  # the objects are light, their background dark
     keeps_aspect: ClassVar[bool] = False  # another shape is padded; else it is stretched
+    # What robustness curves are drawn over: of stnlab.evaluation.robustness.AMOUNTS.
+    factors: ClassVar[tuple[str, ...]] = ("rotation", "translation", "scale")
+
+    @property
+    def margin(self) -> int:
+        """Pixels of background on each side of an object's own picture, as on a canvas."""
+        return 0
 
     def spec(self) -> ImageSpec:
         raise NotImplementedError(f"{type(self).__name__}.spec")
@@ -130,6 +141,14 @@ class ImageDataset(DatasetPart):
     def load(self) -> "ImageParts":
         """Read the training, validation and test examples."""
         raise NotImplementedError(f"{type(self).__name__}.load")
+
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and deviation by which :meth:`load` has pixels in [0, 1] normalised.
+
+        Here the images are read for it; a dataset that knows them says so.
+        """
+        parts = self.load()
+        return parts.mean, parts.std
 
     def experiment(self, config: "ExperimentConfig", folder: "RunFolder") -> "Experiment":
         from stnlab.run.images import ImageExperiment
@@ -139,9 +158,10 @@ class ImageDataset(DatasetPart):
 
 @dataclass
 class SeriesDataset(DatasetPart):
-    """Series of equal length in memory.
+    """Series in memory, all as long as the longest.
 
-    A dataset of one's own says :meth:`spec` and :meth:`load`.
+    A dataset of one's own says :meth:`spec` and :meth:`load`. Where shorter ones keep their length,
+    the spec has ``unequal_lengths``, and the parts have ``lengths``.
     """
 
     circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable")
@@ -189,13 +209,20 @@ class SeriesDataset(DatasetPart):
         """
         from stnlab.data.inputs import standardised
 
-        return standardised(raw, spec.columns, scale)
+        return standardised(raw, spec.columns, scale, spec.unequal_lengths)
 
     def read(self, path: "Path", spec: SeriesSpec) -> "NDArray[np.float32]":
-        """One series in its own units, (1, :meth:`raw_columns`, steps), from a file."""
+        """Series in their own units, (N, :meth:`raw_columns`, steps), from a file.
+
+        A ``.ts`` holds several, with classes that play no part; a table one.
+        """
+        if path.suffix == ".ts":
+            from stnlab.data.series.ts import read_part
+
+            return read_part(path).x
         from stnlab.data.inputs import read_table
 
-        return read_table(path, self.raw_columns(spec), spec.size[0])
+        return read_table(path, self.raw_columns(spec), spec.size[0], spec.unequal_lengths)
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)
@@ -240,6 +267,21 @@ class ModelPart(Part):
     def learning_rates(self) -> dict[str, float]:
         """Rates other than ``optimizer.lr``: by the first word of the parameters' names."""
         return {}
+
+    def warmup_steps(self) -> dict[str, int]:
+        """Over how many steps a rate rises from 0, on top of the schedule: by the same words."""
+        return {}
+
+    def penalty(
+        self,
+        config: "ExperimentConfig",  # noqa: ARG002
+        spec: DatasetSpec,  # noqa: ARG002
+    ) -> "Callable[[Tensor], Tensor] | None":
+        """What training adds to the cross-entropy: a function of a batch's thetas.
+
+        They are (N, V, parameters). None adds nothing.
+        """
+        return None
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
         require_folder_name("model.name", self.name)
@@ -327,6 +369,23 @@ class ImageWarp(WarpPart):
         from stnlab.geometry.affine import share_of_grid_outside
 
         return share_of_grid_outside(self.grid(theta, size, align_corners))
+
+    def local_affine(self, theta: "Tensor", size: tuple[int, int]) -> "Tensor":
+        """The affine map that the warp is at the centre of a view of (height, width) pixels.
+
+        Here it is measured on a grid of that shape, over a fourteenth of the view to each side or
+        less; a family that knows better says so.
+
+        Returns:
+            (N, 2, 3), destination to source, in normalised coordinates.
+        """
+        import torch
+
+        row, column = (round(14 * side / min(size)) for side in size)
+        grid = self.grid(theta, (2 * row + 1, 2 * column + 1), True)
+        along_x = (grid[:, row, column + 1] - grid[:, row, column - 1]) * (column / 2)
+        along_y = (grid[:, row + 1, column] - grid[:, row - 1, column]) * (row / 2)
+        return torch.stack([along_x, along_y, grid[:, row, column]], dim=2)
 
     def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
         """What thetas (N, parameters) say, by name: (N,) each."""
@@ -420,6 +479,10 @@ class PaddingPart(Part):
         """Its word in a cell's name, and the sampler's padding mode."""
         raise NotImplementedError(f"{type(self).__name__}.label")
 
+    def value(self, dataset: DatasetPart, spec: DatasetSpec) -> tuple[float, ...] | None:  # noqa: ARG002
+        """What the sampler's padding mode needs to know: a value for each channel of an input."""
+        return None
+
 
 # --- distortion and training
 
@@ -445,6 +508,30 @@ class DistortionPart(Part):
     def apply(self, images: "Tensor", drawn: "Tensor") -> "Tensor":
         """Distort images (N, C, H, W) uint8 by their numbers: float32 in [0, 255], same shape."""
         raise NotImplementedError(f"{type(self).__name__}.apply")
+
+    def apply_among(
+        self,
+        images: "Tensor",
+        drawn: "Tensor",
+        part: "Examples",  # noqa: ARG002
+    ) -> "Tensor":
+        """:meth:`apply`, of which something may come from the other examples of their part.
+
+        The drawn numbers say from which: the images are some of them alone.
+        """
+        return self.apply(images, drawn)
+
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor | None":  # noqa: ARG002
+        """The affine maps that so many drawn distortions of images of ``size`` are.
+
+        Where it is known, what a warp takes back of it is measured
+        (:mod:`stnlab.evaluation.recovery`).
+
+        Returns:
+            (N, 2, 3), from the distorted image to the original, in pixels from the centre of
+            either; None where a distortion is no affine map.
+        """
+        return None
 
 
 @dataclass

@@ -59,8 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         given = parser.parse_args(left)
         _predict(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     return 0
 
 

@@ -91,6 +91,8 @@ def require_blocks(
     kernel_key: str,
     kernel_sizes: Sequence[int],
     size: tuple[int, ...],
+    *,
+    last_pool: bool = True,
 ) -> None:
     """Blocks of convolution and pooling that leave something of an input of ``size``.
 
@@ -100,6 +102,7 @@ def require_blocks(
         kernel_key: of the kernel sizes, or of the one that all blocks share.
         kernel_sizes: of each block.
         size: (height, width) in pixels, or (steps,) of a series.
+        last_pool: whether the last block has its pooling.
     """
     require(
         1 <= len(channels) <= MAX_LAYERS and 1 <= min(channels) <= max(channels) <= MAX_WIDTH,
@@ -118,8 +121,9 @@ def require_blocks(
         what = f"one of {size[0]} steps"
     for length in size:
         side = length
-        for kernel_size in kernel_sizes:
-            side = (side - kernel_size + 1) // 2
+        for number, kernel_size in enumerate(kernel_sizes, start=1):
+            is_pooled = last_pool or number < len(kernel_sizes)
+            side = (side - kernel_size + 1) // (2 if is_pooled else 1)
         require(
             side >= 1,
             kernel_key,

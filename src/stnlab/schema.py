@@ -75,6 +75,7 @@ class ClaimKind(Enum):
     paired = "paired"  # the first cell of a pair has the higher accuracy, over the seeds they share
     robustness = "robustness"  # the same, at every point of the robustness curves
     patients = "patients"  # the same over resampled patients, the mean over seeds for each
+    rates = "rates"  # the first cell's runs collapse less often
 
 
 @dataclass
@@ -88,14 +89,25 @@ class ClaimConfig:
 
 
 @dataclass
+class RowsConfig:
+    """A grid whose cells go by a name of the study's own, and by what differs between them."""
+
+    name: str = MISSING
+    grid: str = MISSING  # as on the command line
+
+
+@dataclass
 class StudyConfig:
     """A preset grid that reproduces one table or figure."""
 
     name: str = MISSING
     question: str = MISSING
     source: str = ""  # where the document says it
+    metric: str | None = None  # of metrics.json, the main one; null: the dataset's
     grids: list[str] = field(default_factory=list)  # as on the command line; all are run
-    parts: list[str] = field(default_factory=list)  # instead of grids: other studies
+    rows: list[RowsConfig] = field(default_factory=list)  # grids under names of their own
+    parts: list[str] = field(default_factory=list)  # instead of grids and rows: other studies
+    seeds: list[int] = field(default_factory=list)  # where the command line has none; empty: its 5
     claims: list[ClaimConfig] = field(default_factory=list)
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -31,6 +32,12 @@ class StoppedError(UserError):
         super().__init__(message)
         self.by = by
         self.exit_status = 128 + _signal_of(by)
+
+    def tell(self) -> int:
+        """Print the message, which is no error; at a terminal in the place of its ^C."""
+        from_the_left = "\r\x1b[K" if sys.stderr.isatty() else ""
+        print(f"{from_the_left}{self}", file=sys.stderr)
+        return self.exit_status
 
 
 def _signal_of(stop: Stop) -> signal.Signals:

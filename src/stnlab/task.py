@@ -7,7 +7,7 @@ once for each chunk, and takes the optimizer steps of the chunk by Lightning's m
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -20,6 +20,7 @@ from stnlab.data.randomness import Stream, derived_seed
 from stnlab.data.spec import DatasetSpec
 from stnlab.errors import UserError
 from stnlab.evaluation import scores
+from stnlab.layers.alignment import NearestCentroid
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import TimeTransformer
 from stnlab.parts import OptimizerPart, SchedulePart
@@ -63,13 +64,14 @@ class Prediction(NamedTuple):
     inverse_moments: Tensor | None = None
 
     @staticmethod
-    def of(network: Network, inputs: Tensor) -> "Prediction":
-        """What a network says of inputs (N, C, ...)."""
-        views, theta = network.look(inputs)
-        probabilities = network.classifier(views).softmax(dim=1)
+    def of(network: Network, inputs: Tensor, lengths: Tensor | None = None) -> "Prediction":
+        """What a network says of inputs (N, C, ...), of unequal ``lengths`` (N,) if so."""
+        views, theta = network.look(inputs, lengths)
+        probabilities = network.classify(views, lengths).softmax(dim=1)
         transformer, moments, back = network.transformer, None, None
         if isinstance(transformer, TimeTransformer) and theta is not None:
-            moments, back = transformer.moments(theta), transformer.inverse_moments(theta)
+            moments = transformer.moments(theta, lengths)
+            back = transformer.inverse_moments(theta, lengths)
         labels = probabilities.argmax(dim=1)
         return Prediction(labels, probabilities, theta, views, moments, back)
 
@@ -89,7 +91,8 @@ class Classification(pl.LightningModule):
 
     After an epoch, :attr:`epoch_scores` holds the metrics of "train" and "val" and
     :attr:`val_predictions` the predictions behind the latter; after ``trainer.test``,
-    :attr:`test_predictions` has an entry for each test loader.
+    :attr:`test_predictions` has an entry for each test loader. Losses are cross-entropies; what a
+    model's penalty adds to those of training is told beside them, as ``penalty``.
     """
 
     def __init__(
@@ -101,6 +104,8 @@ class Classification(pl.LightningModule):
         seed: int,
         *,
         learning_rates: Mapping[str, float] | None = None,
+        warmup_steps: Mapping[str, int] | None = None,
+        penalty: Callable[[Tensor], Tensor] | None = None,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
@@ -108,6 +113,8 @@ class Classification(pl.LightningModule):
         self.automatic_optimization = False
         self.schedule = schedule
         self.learning_rates = dict(learning_rates or {})
+        self.warmup_steps = dict(warmup_steps or {})
+        self.penalty = penalty
         self.gradient_clip_val = gradient_clip_val
         self.gradient_clip_algorithm = gradient_clip_algorithm
         self.network = network
@@ -118,6 +125,7 @@ class Classification(pl.LightningModule):
         self.val_predictions: Predictions | None = None
         self.test_predictions: list[Predictions] = []
         self._losses: list[Tensor] = []
+        self._penalties: list[Tensor] = []
         self._collected: dict[str, list[Predictions]] = {}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -130,9 +138,9 @@ class Classification(pl.LightningModule):
         else:
             super().__setattr__(name, value)
 
-    def forward(self, inputs: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Inputs (N, C, ...) to logits (N, classes)."""
-        logits: Tensor = self.network(inputs)
+        logits: Tensor = self.network(inputs, lengths)
         return logits
 
     def transfer_batch_to_device(
@@ -150,15 +158,23 @@ class Classification(pl.LightningModule):
         return self.optimizer_config.build(self._parameter_groups())
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        """Those parameters apart that have a learning rate of their own, by their first word."""
-        own = self.learning_rates
+        """Those parameters apart that have a learning rate or a warm-up of their own."""
         named = list(self.network.named_parameters())
-        rest = [each for name, each in named if name.split(".")[0] not in own]
-        groups = [
-            {"params": [each for name, each in named if name.split(".")[0] == first], "lr": lr}
-            for first, lr in own.items()
-        ]
-        return [{"params": rest}, *groups]
+        rest = [each for name, each in named if name.split(".")[0] not in self._apart]
+        groups: list[dict[str, Any]] = [{"params": rest}]
+        for first in self._apart:
+            group: dict[str, Any] = {
+                "params": [each for name, each in named if name.split(".")[0] == first]
+            }
+            if first in self.learning_rates:
+                group |= {"lr": self.learning_rates[first]}
+            groups.append(group)
+        return groups
+
+    @property
+    def _apart(self) -> list[str]:
+        """The first words of the names of parameters that have settings of their own."""
+        return list(dict.fromkeys([*self.learning_rates, *self.warmup_steps]))
 
     def _set_rates(self, optimizer: torch.optim.Optimizer, done: int) -> None:
         """The schedule's rates of the step that comes after so many in this epoch.
@@ -167,15 +183,20 @@ class Classification(pl.LightningModule):
         """
         num_steps = self._steps_an_epoch * int(self.trainer.max_epochs or 0)
         step = self.current_epoch * self._steps_an_epoch + done
-        for group in optimizer.param_groups:
+        for name, group in self._groups(optimizer).items():
             lr = group.setdefault("initial_lr", group["lr"])
             group["lr"] = self.schedule.rate(lr, step, num_steps)
+            if step < self.warmup_steps.get(name, 0):
+                group["lr"] *= step / self.warmup_steps[name]
+
+    def _groups(self, optimizer: torch.optim.Optimizer) -> dict[str, dict[str, Any]]:
+        """The optimizer's groups of parameters: the network's, and by first word the others."""
+        return dict(zip(("network", *self._apart), optimizer.param_groups, strict=True))
 
     def rates(self) -> dict[str, float]:
         """The rates of the last step: the network's, and by first word those of their own."""
-        groups = self.trainer.optimizers[0].param_groups
-        names = ("network", *self.learning_rates)
-        return {name: group["lr"] for name, group in zip(names, groups, strict=True)}
+        groups = self._groups(self.trainer.optimizers[0])
+        return {name: group["lr"] for name, group in groups.items()}
 
     def on_train_epoch_start(self) -> None:
         """Key the epoch's randomness by (seed, epoch), so that a resumed run draws the same."""
@@ -187,27 +208,29 @@ class Classification(pl.LightningModule):
         self._steps_an_epoch = len(loader)
         self.epoch_scores = {}
         self._losses = []
+        self._penalties = []
         self._collected = {}
 
     def training_step(self, chunk: list[Batch] | Batch, batch_idx: int) -> dict[str, Tensor]:
-        """An optimizer step for each batch of the chunk; returns the last one's loss.
+        """An optimizer step for each batch of the chunk; returns the last one's loss and thetas.
 
         A loader of another make gives one batch at a time. Whether the losses are numbers is asked
         once they are all computed, so that no step waits for the one before. Until then nothing but
         the weights has seen them.
         """
         if isinstance(chunk[0], Tensor):
-            chunk = [(chunk[0], chunk[1])]
+            chunk = [tuple(chunk)]
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         losses: list[Tensor] = []
         thetas: list[Tensor | None] = []
-        for inputs, targets in chunk:
-            logits, theta = self.network.predict(inputs)
-            loss = scores.loss(logits, targets)
+        for inputs, targets, *lengths in chunk:
+            views, theta = self.network.look(inputs, *lengths)
+            logits = self.network.classify(views, *lengths)
+            loss = self._loss(logits, targets, views, *lengths)
             self._set_rates(optimizer.optimizer, len(self._losses) + len(losses))
             optimizer.zero_grad()
-            self.manual_backward(self._objective(loss, theta))
+            self.manual_backward(self._with_penalties(loss, theta))
             if self.gradient_clip_val is not None:
                 self.clip_gradients(
                     optimizer.optimizer, self.gradient_clip_val, self.gradient_clip_algorithm
@@ -218,15 +241,45 @@ class Classification(pl.LightningModule):
             self._collect("train", Predictions(logits.detach(), targets, None))
         self._check_finite(losses, thetas)
         self._losses += losses
-        return {"loss": losses[-1]}
+        if batch_idx + 1 == self.trainer.num_training_batches:
+            self._fit_centroids()
+        last = {"loss": losses[-1]}
+        return last if thetas[-1] is None else last | {"theta": thetas[-1]}
 
-    def _objective(self, loss: Tensor, theta: Tensor | None) -> Tensor:
-        """What is made small: the loss that is told, and what the transformer adds to it."""
+    def _loss(self, logits: Tensor, targets: Tensor, views: Tensor, *lengths: Tensor) -> Tensor:
+        """The cross-entropy, unless the classifier is one that learns nothing."""
+        classifier = self.network.classifier
+        if isinstance(classifier, NearestCentroid):
+            return classifier.loss(views, targets, *lengths)
+        return scores.loss(logits, targets)
+
+    @torch.no_grad()
+    def _fit_centroids(self) -> None:
+        """At the end of an epoch: the class means of the training series as they are warped now."""
+        network, classifier = self.network, self.network.classifier
+        if not isinstance(classifier, NearestCentroid):
+            return
+        loader: Any = self.trainer.train_dataloader
+        batches = loader.batches if isinstance(loader, Chunks) else loader
+        network.eval()
+        classifier.fit(
+            (network.look(inputs, *lengths)[0], targets, *lengths)
+            for inputs, targets, *lengths in batches
+        )
+        network.train()
+
+    def _with_penalties(self, loss: Tensor, theta: Tensor | None) -> Tensor:
+        """What a step goes down: the loss that is told, and what model and warp add to it."""
         transformer = self.network.transformer
-        if transformer is None or theta is None:
+        if theta is None or transformer is None:
             return loss
-        penalty = transformer.penalty(theta)
-        return loss if penalty is None else loss + penalty
+        of_model = None if self.penalty is None else self.penalty(theta)
+        found = [each for each in (of_model, transformer.penalty(theta)) if each is not None]
+        if not found:
+            return loss
+        penalty = torch.stack(found).sum()
+        self._penalties.append(penalty.detach())
+        return loss + penalty
 
     def _check_finite(self, losses: list[Tensor], thetas: list[Tensor | None]) -> None:
         """Stop at the first step of a chunk whose loss is no number."""
@@ -241,6 +294,8 @@ class Classification(pl.LightningModule):
     def on_train_epoch_end(self) -> None:
         loss = torch.stack(self._losses).mean().item()
         self._score("train", self._taken("train"), loss=loss)
+        if self._penalties:
+            self.epoch_scores["train"]["penalty"] = torch.stack(self._penalties).mean().item()
 
     def _diverged(self, loss: float, where: str, theta: Tensor | None) -> UserError:
         """What to say of a loss that is no number: before it touches a weight, or a result."""
@@ -276,11 +331,14 @@ class Classification(pl.LightningModule):
         self, batch: Batch | Tensor, batch_idx: int, dataloader_idx: int = 0
     ) -> Prediction:
         """Of inputs, with their targets or without."""
-        return Prediction.of(self.network, batch if isinstance(batch, Tensor) else batch[0])
+        if isinstance(batch, Tensor):
+            return Prediction.of(self.network, batch)
+        inputs, _, *lengths = batch
+        return Prediction.of(self.network, inputs, *lengths)
 
     def _predict(self, batch: Batch) -> Predictions:
-        inputs, targets = batch
-        logits, theta = self.network.predict(inputs)
+        inputs, targets, *lengths = batch
+        logits, theta = self.network.predict(inputs, *lengths)
         return Predictions(logits, targets, theta)
 
     def _collect(self, part: str, predictions: Predictions) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from stnlab import extensions
@@ -14,6 +15,7 @@ from stnlab.checkpoints import load_checkpoint
 from stnlab.config.kept import from_plain
 from stnlab.data.image_batches import normalise
 from stnlab.data.inputs import Fit, Floats, Invert, pixels_of, series_of
+from stnlab.data.series.source import is_inside, lengths_of
 from stnlab.data.spec import DatasetSpec, ImageSpec, SeriesSpec, spec_from_plain
 from stnlab.errors import UserError
 from stnlab.files import read_yaml
@@ -105,6 +107,8 @@ class Trained:
             schedule=config.schedule,
             seed=config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config, self.spec),
         )
 
     def predict(
@@ -121,16 +125,18 @@ class Trained:
         (N, H, W), (H, W, C) or (N, H, W, C), or has its channels first; of uint8, or of floats in
         [0, 1]. Colours become grey where the network reads grey. A picture of another size is
         resized: for digits with its aspect kept and its background around it, as
-        ``preprocessing.json`` says (``keeps_aspect``). It is not cropped: what is shown should
-        fill as much of it as in training. An example of several objects may be a tuple of
-        pictures.
+        ``preprocessing.json`` says (``keeps_aspect``), and with that of a canvas around it
+        (``margin``). It is not cropped: what is shown should fill as much of it as in training. An
+        example of several objects may be a tuple of pictures.
 
         MNIST's digits are light on dark. Pictures whose border is light are inverted for such a
         network (``invert="auto"``); True inverts them all, False none.
 
         Series are in their own units, NaN where nothing was measured: arrays or tensors
         (channels, steps) or (N, channels, steps), or files; ``preprocessing["raw_columns"]`` names
-        the channels, ``preprocessing["preparation"]`` says what becomes of them.
+        the channels, ``preprocessing["preparation"]`` says what becomes of them. Where those of
+        training were of unequal length (``spec.unequal_lengths``), a series may have fewer steps
+        than ``spec.size``, or end with NaN; views have NaN past a series' end.
 
         Args:
             inputs: one or many, as above.
@@ -155,10 +161,24 @@ class Trained:
         return Prediction.join(found)
 
     def _of_batch(self, batch: Tensor) -> Prediction:
-        return Prediction.of(self.network, batch).cpu()
+        if not self._is_unequal:
+            return Prediction.of(self.network, batch).cpu()
+        is_over = batch.isnan()[:, :1]
+        lengths = (~is_over).sum(dim=(1, 2))
+        found = Prediction.of(self.network, batch.nan_to_num(), lengths)
+        missing = found.views.shape[3] - batch.shape[2]
+        is_over = F.pad(is_over, (0, missing), value=True)[:, None]
+        return found._replace(views=found.views.masked_fill(is_over, torch.nan)).cpu()
+
+    @property
+    def _is_unequal(self) -> bool:
+        return isinstance(self.spec, SeriesSpec) and self.spec.unequal_lengths
 
     def prepare(self, inputs: Any, *, invert: Invert = "auto") -> Tensor:
         """Inputs as :meth:`predict` takes them, as the network reads them: (N, channels, ...).
+
+        Series of unequal length have NaN past their end, which tells ``predict`` where that is; the
+        network itself takes 0 there, and the lengths (N,).
 
         Raises:
             UserError: something cannot be read, or has another shape.
@@ -166,7 +186,7 @@ class Trained:
         if isinstance(self.spec, ImageSpec):
             dataset = self.config.dataset
             assert isinstance(dataset, ImageDataset)
-            fit = Fit(dataset.light_on_dark, dataset.keeps_aspect)
+            fit = Fit(dataset.light_on_dark, dataset.keeps_aspect, dataset.margin)
             if self.preprocessing:
                 fit = Fit.of(self.preprocessing)
             mean, std = self.mean_and_std
@@ -197,8 +217,12 @@ class Trained:
             dataset.raw_columns(spec),
             spec.size[0],
             lambda path: dataset.read(path, spec),
+            may_be_shorter=spec.unequal_lengths,
         )
-        return np.ascontiguousarray(dataset.prepare(raw, spec, self.preprocessing["scale"]))
+        ready = np.ascontiguousarray(dataset.prepare(raw, spec, self.preprocessing["scale"]))
+        if spec.unequal_lengths:
+            ready = np.where(is_inside(lengths_of(raw), spec.size[0])[:, None], ready, np.nan)
+        return ready
 
     def _checked(self, inputs: Any) -> Tensor:
         """Prepared inputs as a tensor."""
@@ -207,14 +231,27 @@ class Trained:
         except (TypeError, ValueError, RuntimeError) as error:
             raise UserError(f"prepared inputs are one array or tensor ({error}).") from error
         expected = (self.spec.channels, *self.spec.size)
+        if self._is_unequal and ready.ndim == 3 and ready.shape[2] < self.spec.size[0]:
+            ready = F.pad(ready, (0, self.spec.size[0] - ready.shape[2]), value=torch.nan)
         if ready.ndim != len(expected) + 1 or ready.shape[1:] != expected or not len(ready):
             sizes = ", ".join(map(str, expected))
             raise UserError(
                 f"prepared inputs have the shape {tuple(ready.shape)}; allowed: (N, {sizes})."
             )
-        if not ready.is_floating_point() or not ready.isfinite().all():
+        values = self._own_values(ready) if self._is_unequal else ready
+        if not ready.is_floating_point() or not values.isfinite().all():
             raise UserError(f"prepared inputs are of {ready.dtype}; allowed: finite floats.")
         return ready
+
+    def _own_values(self, ready: Tensor) -> Tensor:
+        """The values of prepared series up to their ends, where all channels become NaN at once."""
+        is_over = ready.isnan().all(dim=1)
+        lengths = ready.shape[2] - is_over.flip(1).cumprod(dim=1).sum(dim=1)
+        if not (lengths > 0).all():
+            raise UserError(
+                "prepared inputs have a series without a value; allowed: finite floats."
+            )
+        return ready.movedim(1, 2)[torch.arange(ready.shape[2]) < lengths[:, None]]
 
 
 # --- the folder

@@ -74,9 +74,7 @@ def test_a_run_stops(train_py, tmp_path, number):
     _, err = process.communicate(timeout=SECONDS_TO_STOP)
     assert process.returncode == STATUS[number]
     kept = load_checkpoint(checkpoint(tmp_path))["global_step"] // 20
-    assert err == (
-        f"error: stopped after epoch {kept} of 500. The same command goes on from there.\n"
-    )
+    assert err == (f"stopped after epoch {kept} of 500. The same command goes on from there.\n")
     assert leftovers(tmp_path) == []
 
 
@@ -107,7 +105,7 @@ def test_a_sweep_stops_with_its_workers(start_py, tmp_path, number, to_all, num_
     (os.killpg if to_all else os.kill)(process.pid, number)
     _, err = process.communicate(timeout=SECONDS_TO_STOP)
     assert process.returncode == STATUS[number]
-    assert err.startswith("error: stopped. What is complete stays")
+    assert err.startswith("stopped. What is complete stays")
     assert err.count("\n") == 1
     deadline = time.monotonic() + SECONDS_TO_STOP
     while left := session(process.pid):

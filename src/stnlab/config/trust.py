@@ -95,7 +95,7 @@ def require_plain_study(study: StudyConfig) -> None:
     for part in study.parts:
         if not re.fullmatch(r"[\w.-]+", part) or part == study.name:
             raise UserError(f"study={study.name}: its part {part!r} is no other study's name.")
-    for grid in study.grids:
+    for grid in (*study.grids, *(rows.grid for rows in study.rows)):
         where = f"study={study.name}: its grid {grid!r}"
         try:
             overrides = OverridesParser.create().parse_overrides(shlex.split(grid))

@@ -4,6 +4,7 @@ Nothing is loaded before a config has passed here.
 """
 
 import os
+from collections.abc import Sequence
 
 from stnlab.checkpoints import checkpoint_of
 from stnlab.config.identity import folder
@@ -52,17 +53,25 @@ def validate_sweep(config: SweepConfig) -> None:
     Raises:
         UserError: naming the key, what was found, what is allowed, and what to do.
     """
-    seeds = list(config.seeds)
+    _require_seeds("seeds", config.seeds)
+    _require_place(config)
+    study = config.study
+    if study is not None:
+        require_folder_name("study.name", study.name)
+        for rows in study.rows:
+            require_folder_name("study.rows.name", rows.name)
+        if study.seeds:
+            _require_seeds("study.seeds", study.seeds)
+        require_plain_study(study)
+
+
+def _require_seeds(key: str, seeds: Sequence[int]) -> None:
     require(
         len(seeds) >= 1 and len(set(seeds)) == len(seeds) and all(0 <= s < 2**32 for s in seeds),
-        "seeds",
-        seeds,
+        key,
+        list(seeds),
         "different seeds of 0 to 4294967295, as in seeds=[0,1,2,3,4]",
     )
-    _require_place(config)
-    if config.study is not None:
-        require_folder_name("study.name", config.study.name)
-        require_plain_study(config.study)
 
 
 def _validate_trainer(trainer: TrainerConfig) -> None:
@@ -78,6 +87,13 @@ def _validate_trainer(trainer: TrainerConfig) -> None:
     require_one_of("trainer.precision", trainer.precision, PRECISIONS)
     clip, algorithm = trainer.gradient_clip_val, trainer.gradient_clip_algorithm
     require(clip is None or clip > 0, "trainer.gradient_clip_val", clip, "null or above 0")
+    require(
+        clip is None or not trainer.precision.endswith("-mixed"),
+        "trainer.gradient_clip_val",
+        clip,
+        f"null with trainer.precision={trainer.precision}",
+        "Lightning clips no fused optimizer's gradients there. Use trainer.precision=32-true.",
+    )
     require(
         algorithm in (None, "norm", "value"),
         "trainer.gradient_clip_algorithm",

@@ -9,14 +9,15 @@ from torch import Tensor
 
 from stnlab.data.randomness import Stream, generator
 
-Batch = tuple[Tensor, Tensor]
+Batch = tuple[Tensor, ...]  # inputs, targets, and the lengths of series where they differ
 
 
 class BatchSource(ABC):
     """Inputs and targets in batches, anew at every epoch; an iterable with a length.
 
-    Yields ``(inputs, targets)``: float32 (B, channels, ...) and int64 (B,). The order follows from
-    ``(order_key, epoch)`` alone. Set :attr:`epoch` before iterating.
+    Yields ``(inputs, targets)``: float32 (B, channels, ...) and int64 (B,); of series of unequal
+    lengths also those, int64 (B,). The order follows from ``(order_key, epoch)`` alone. Set
+    :attr:`epoch` before iterating.
     """
 
     def __init__(
@@ -80,14 +81,8 @@ class BatchSource(ABC):
         make = self._maker()
         at_a_time = self.batches_a_chunk * self.batch_size
         for start in range(0, end, at_a_time):
-            inputs, targets = make(order[start : min(start + at_a_time, end)])
-            yield list(
-                zip(
-                    torch.split(inputs, self.batch_size),
-                    torch.split(targets, self.batch_size),
-                    strict=True,
-                )
-            )
+            made = make(order[start : min(start + at_a_time, end)])
+            yield list(zip(*(torch.split(each, self.batch_size) for each in made), strict=True))
 
 
 class Chunks:

@@ -127,8 +127,7 @@ class ImageBatches(BatchSource):
         return self.examples.targets
 
     def _maker(self) -> Callable[[Tensor], Batch]:
-        num_examples, num_objects = self.examples.members.shape
-        drawn = self._drawn(num_examples, num_objects)
+        drawn = self.drawn()
 
         def make(chosen: Tensor) -> Batch:
             inputs = self._inputs(
@@ -138,10 +137,11 @@ class ImageBatches(BatchSource):
 
         return make
 
-    def _drawn(self, num_examples: int, num_objects: int) -> Tensor | None:
-        """(num_examples, num_objects, ...), or None where nothing is distorted."""
+    def drawn(self) -> Tensor | None:
+        """The distortions of this epoch, (examples, objects, ...); None where there are none."""
         if self.distortion.is_none:
             return None
+        num_examples, num_objects = self.examples.members.shape
         rng = generator(Stream.distortion, *self.distortion_key, self.epoch)
         height, width = self.examples.images.shape[2:]
         drawn = self.distortion.draw(num_examples * num_objects, (height, width), rng)
@@ -152,7 +152,7 @@ class ImageBatches(BatchSource):
         if drawn is None:
             pixels = images.float()
         else:
-            pixels = self.distortion.apply(images, drawn.flatten(end_dim=1))
+            pixels = self.distortion.apply_among(images, drawn.flatten(end_dim=1), self.examples)
         normalised = normalise(pixels, self.mean, self.std)
         return lay_out(normalised.view(*members.shape, *normalised.shape[1:]), self.spec)
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from stnlab.data.image_batches import lay_out
+from stnlab.data.series.source import is_inside, lengths_of
 from stnlab.data.spec import ImageSpec
 from stnlab.errors import UserError
 
@@ -32,16 +33,19 @@ class Fit(NamedTuple):
     """How a picture is brought to the form of the training images.
 
     ``light_on_dark``: their objects are light and their background dark. ``keeps_aspect``: a
-    picture of another shape is padded with its background, and otherwise stretched.
+    picture of another shape is padded with its background, and otherwise stretched. ``margin``: the
+    pixels of background on each side of where a picture of another size goes.
     """
 
     light_on_dark: bool = False
     keeps_aspect: bool = False
+    margin: int = 0
 
     @staticmethod
     def of(preprocessing: Mapping[str, Any]) -> "Fit":
         """From a run's ``preprocessing.json``."""
-        return Fit(*(bool(preprocessing.get(name, False)) for name in Fit._fields))
+        kept = {name: preprocessing[name] for name in Fit._fields if name in preprocessing}
+        return Fit(**kept)
 
 
 # --- images
@@ -101,7 +105,7 @@ def _fitted(picture: Any, channels: int, size: tuple[int, int], fit: Fit, invert
     pixels = _with_channels(batch, channels, where)
     pixels = _inverted(pixels, fit.light_on_dark, invert)
     if pixels.shape[1:3] != size:
-        pixels = np.stack([_resized(each, size, fit.keeps_aspect) for each in pixels])
+        pixels = np.stack([_resized(each, size, fit) for each in pixels])
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), np.float32))
 
 
@@ -226,11 +230,12 @@ def _border(pixels: Pixels) -> Pixels:
     return np.concatenate([ends, sides], axis=1)
 
 
-def _resized(picture: Pixels, size: tuple[int, int], keeps_aspect: bool) -> Pixels:
+def _resized(picture: Pixels, size: tuple[int, int], fit: Fit) -> Pixels:
     """(h, w, C) to (height, width, C), bilinear; padded with the median of its border."""
-    (height, width), inner = size, size
-    if keeps_aspect:
-        factor = min(height / picture.shape[0], width / picture.shape[1])
+    height, width = size
+    room = inner = (height - 2 * fit.margin, width - 2 * fit.margin)
+    if fit.keeps_aspect:
+        factor = min(room[0] / picture.shape[0], room[1] / picture.shape[1])
         inner = (
             max(1, round(factor * picture.shape[0])),
             max(1, round(factor * picture.shape[1])),
@@ -257,7 +262,11 @@ def _resized(picture: Pixels, size: tuple[int, int], keeps_aspect: bool) -> Pixe
 
 
 def series_of(
-    inputs: Any, columns: Sequence[str], num_steps: int, read: Callable[[Path], Floats]
+    inputs: Any,
+    columns: Sequence[str],
+    num_steps: int,
+    read: Callable[[Path], Floats],
+    may_be_shorter: bool = False,
 ) -> Floats:
     """Series (N, columns, steps) in their own units, of one or several.
 
@@ -266,6 +275,7 @@ def series_of(
         columns: what the C channels are, in order.
         num_steps: how many steps a series has.
         read: reads a file of the dataset's own kind, as (N, C, steps).
+        may_be_shorter: a series may have fewer steps, and has NaN from there on.
 
     Raises:
         UserError: the shape is another, or a value is infinite.
@@ -284,27 +294,37 @@ def series_of(
             series = load_array(path) if is_array else read(path)
         elif isinstance(each, Tensor):
             series = each.detach().cpu().numpy()
-        parts.append(_checked_series(series, columns, num_steps, where))
+        parts.append(_checked_series(series, columns, num_steps, where, may_be_shorter))
     return np.concatenate(parts)
 
 
-def _checked_series(series: Any, columns: Sequence[str], num_steps: int, where: str) -> Floats:
+def _checked_series(
+    series: Any, columns: Sequence[str], num_steps: int, where: str, may_be_shorter: bool
+) -> Floats:
     array = np.asarray(series)
     if not np.issubdtype(array.dtype, np.number):
         raise UserError(f"{where} is of type {array.dtype}; allowed: numbers.")
     array = array[None] if array.ndim == 2 else array
+    if may_be_shorter and array.ndim == 3 and 0 < array.shape[2] < num_steps:
+        after = ((0, 0), (0, 0), (0, num_steps - array.shape[2]))
+        array = np.pad(array.astype(np.float32), after, constant_values=np.nan)
     if array.ndim != 3 or array.shape[1:] != (len(columns), num_steps) or not len(array):
+        steps = f"{num_steps} or fewer" if may_be_shorter else num_steps
         raise UserError(
-            f"{where} has the shape {np.shape(series)}; allowed: (N, {len(columns)}, {num_steps}), "
+            f"{where} has the shape {np.shape(series)}; allowed: (N, {len(columns)}, {steps}), "
             f"channels by steps. The channels are, in order: {', '.join(columns)}. What is "
             "standardised already, with all of the network's channels, goes with prepared=True."
         )
     if np.isinf(array).any():
         raise UserError(f"{where} has an infinite value; NaN says that nothing was measured.")
+    if may_be_shorter and np.isnan(array).all(axis=(1, 2)).any():
+        raise UserError(f"{where} has a series without a value.")
     return array.astype(np.float32)
 
 
-def read_table(path: Path, columns: Sequence[str], num_steps: int) -> Floats:
+def read_table(
+    path: Path, columns: Sequence[str], num_steps: int, may_be_shorter: bool = False
+) -> Floats:
     """One series (1, columns, steps) of a CSV file: names above, a row a step, empty for NaN.
 
     Raises:
@@ -316,10 +336,12 @@ def read_table(path: Path, columns: Sequence[str], num_steps: int) -> Floats:
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path} cannot be read as a CSV file ({error}).") from error
     missing = [name for name in columns if not rows or name not in rows[0]]
-    if missing or len(rows) != num_steps:
+    is_long_enough = 0 < len(rows) <= num_steps if may_be_shorter else len(rows) == num_steps
+    if missing or not is_long_enough:
         what = f"lacks the column '{missing[0]}'" if rows and missing else f"has {len(rows)} rows"
         raise UserError(
-            f"{path} {what}; allowed: a row for each of {num_steps} steps, with the columns "
+            f"{path} {what}; allowed: a row for each of {num_steps} steps"
+            f"{' or fewer' if may_be_shorter else ''}, with the columns "
             f"{', '.join(columns)}."
         )
     try:
@@ -349,7 +371,10 @@ def load_array(path: Path) -> NDArray[Any]:
 
 
 def standardised(
-    raw: Floats, columns: Sequence[str], scale: Mapping[str, Sequence[float]]
+    raw: Floats,
+    columns: Sequence[str],
+    scale: Mapping[str, Sequence[float]],
+    unequal_lengths: bool = False,
 ) -> Floats:
     """Raw series to a network's channels, as datasets of series without rules of their own have
     them.
@@ -361,14 +386,18 @@ def standardised(
         raw: (N, columns that are no mask, steps), NaN where nothing was measured.
         columns: of the network's channels, in order.
         scale: (mean, deviation) by column.
+        unequal_lengths: a series is over with its last value, and all is 0 from there on.
 
     Raises:
         UserError: a column has gaps, and had none in training.
     """
     names = [name for name in columns if not name.startswith("mask->")]
     measured = ~np.isnan(raw)
+    is_over = np.zeros((len(raw), raw.shape[2]), bool)
+    if unequal_lengths:
+        is_over = ~is_inside(lengths_of(raw), raw.shape[2])
     for place, name in enumerate(names):
-        if f"mask->{name}" not in columns and not measured[:, place].all():
+        if f"mask->{name}" not in columns and not (measured[:, place] | is_over).all():
             raise UserError(
                 f"column '{name}' has NaN, and had a value everywhere in training. Fill it as fits."
             )
@@ -383,4 +412,4 @@ def standardised(
         else filled[:, names.index(name)]
         for name in columns
     ]
-    return np.stack(channels, axis=1).astype(np.float32)
+    return np.where(is_over[:, None], 0.0, np.stack(channels, axis=1)).astype(np.float32)

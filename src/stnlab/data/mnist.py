@@ -67,11 +67,10 @@ def load(root: str | None = None) -> Digits:
     Raises:
         UserError: when a file is damaged, or missing and cannot be downloaded.
     """
-    own = BUNDLED_ROOT if IS_CHECKOUT else default_root("mnist")
-    folder = Path(root) if root is not None else own
-    if any(_find(folder, name) is None for name in _FILES):
-        _download(folder)
-    content = {name: _read_checked(folder, name, *known) for name, known in _FILES.items()}
+    place = folder(root)
+    if not is_complete(place):
+        _download(place)
+    content = {name: _read_checked(place, name, *known) for name, known in _FILES.items()}
     digest = hashlib.sha256()
     for data in content.values():
         digest.update(data)
@@ -82,6 +81,18 @@ def load(root: str | None = None) -> Digits:
         test_labels=_labels(content["t10k-labels-idx1-ubyte"]),
         sha256=digest.hexdigest(),
     )
+
+
+def folder(root: str | None) -> Path:
+    """Where the files are looked for."""
+    if root is not None:
+        return Path(root)
+    return BUNDLED_ROOT if IS_CHECKOUT else default_root("mnist")
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all four files are there, whatever they hold."""
+    return all(_find(folder, name) is not None for name in _FILES)
 
 
 def checksum(folder: Path) -> str:

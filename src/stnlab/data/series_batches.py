@@ -20,19 +20,23 @@ class Part:
     """``x`` (N, C, steps) float32, ``y`` (N,) int64, ``names`` of the series.
 
     ``groups`` says whose each series is, where several may be of one: a patient's stays.
+    ``lengths`` (N,) int64 says after how many steps each is over, where that differs; what comes
+    after is 0.
     """
 
     x: Tensor
     y: Tensor
     names: list[str]
     groups: list[str]
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def to(self, device: torch.device) -> "Part":
         """The same, resident on ``device``."""
-        return dataclasses.replace(self, x=self.x.to(device), y=self.y.to(device))
+        lengths = None if self.lengths is None else self.lengths.to(device)
+        return dataclasses.replace(self, x=self.x.to(device), y=self.y.to(device), lengths=lengths)
 
     @staticmethod
     def of(
@@ -40,10 +44,12 @@ class Part:
         y: NDArray[np.int64],
         names: list[str],
         groups: list[str] | None = None,
+        lengths: NDArray[np.int64] | None = None,
     ) -> "Part":
         """From arrays; each series is its own group unless ``groups`` says otherwise."""
         series = torch.from_numpy(np.ascontiguousarray(x))
-        return Part(series, torch.from_numpy(y), names, groups or names)
+        ends = None if lengths is None else torch.from_numpy(lengths)
+        return Part(series, torch.from_numpy(y), names, groups or names, ends)
 
 
 class Planted(NamedTuple):
@@ -83,7 +89,7 @@ class SeriesParts:
 
 
 class SeriesBatches(BatchSource):
-    """Batches of one part, (B, C, steps)."""
+    """Batches of one part, (B, C, steps), with the lengths (B,) where they differ."""
 
     def __init__(
         self,
@@ -108,4 +114,7 @@ class SeriesBatches(BatchSource):
         return self.part.y
 
     def _maker(self) -> Callable[[Tensor], Batch]:
-        return lambda chosen: (self.part.x[chosen], self.part.y[chosen])
+        x, y, lengths = self.part.x, self.part.y, self.part.lengths
+        if lengths is None:
+            return lambda chosen: (x[chosen], y[chosen])
+        return lambda chosen: (x[chosen], y[chosen], lengths[chosen])

@@ -4,8 +4,8 @@ Models, losses, metrics, figures and reports ask here; no other file repeats the
 neither torch nor the data.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -53,13 +53,16 @@ class ImageSpec(DatasetSpec):
     """Images of one object or several.
 
     ``object_size`` is the (height, width) of one object in pixels, ``num_objects`` how many there
-    are in an image; objects lie on channels of their own, or side by side.
+    are in an image; objects lie on channels of their own, or side by side. ``black`` is what a
+    pixel of 0 is to the network, a value for each channel; empty where that is not known yet.
     """
 
     size: tuple[int, int]
     num_objects: int = 1
     object_size: tuple[int, int] = (0, 0)
     examples: str = "images"
+    # It says nothing of an input's shape, in which two datasets may be alike.
+    black: tuple[float, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         if self.object_size == (0, 0):
@@ -70,18 +73,28 @@ class ImageSpec(DatasetSpec):
         """Whether each of several objects lies on channels of its own."""
         return self.num_objects > 1 and self.object_size == self.size
 
+    def normalised(self, mean: Sequence[float], std: Sequence[float]) -> "ImageSpec":
+        """The same with :attr:`black`, by the mean and deviation of pixels in [0, 1].
+
+        They are given for each channel of an object, or one for all.
+        """
+        black = tuple(-each / by for each, by in zip(mean, std, strict=True))
+        return replace(self, black=black * (self.channels // len(black)))
+
 
 @dataclass(frozen=True)
 class SeriesSpec(DatasetSpec):
     """Series of so many steps; ``columns`` names their channels, ``unit`` a step's length.
 
-    A column ``mask->x`` says where column ``x`` was measured.
+    A column ``mask->x`` says where column ``x`` was measured. Where series have
+    ``unequal_lengths``, ``size`` is the longest one's, and a network is told where each is over.
     """
 
     size: tuple[int]
     columns: tuple[str, ...] = ()
     unit: str = "hours"
     examples: str = "series"
+    unequal_lengths: bool = False
 
 
 def _plain(value: Any) -> Any:

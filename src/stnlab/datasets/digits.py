@@ -75,6 +75,7 @@ class Digits(ImageDataset):
         from stnlab.data.randomness import Stream, generator
 
         digits = mnist.load(self.root)
+        mean, std = self.normalisation()
         order = torch.randperm(
             len(digits.train_images), generator=generator(Stream.split, self.seed)
         )
@@ -92,10 +93,15 @@ class Digits(ImageDataset):
         }
         return ImageParts(
             *("MNIST", parts["train"], parts["val"], parts["test"]),
-            mean=(mnist.MEAN,),
-            std=(mnist.STD,),
+            mean=mean,
+            std=std,
             sha256=digits.sha256,
         )
+
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        from stnlab.data import mnist
+
+        return (mnist.MEAN,), (mnist.STD,)
 
     def checksums(self) -> dict[str, str]:
         if self.root is None:  # the project's own files, which can only be what they are
@@ -106,6 +112,11 @@ class Digits(ImageDataset):
         return checksum.kept(
             root, "mnist", [root, root / "MNIST" / "raw"], lambda: _checksums(root)
         )
+
+    def is_at_hand(self) -> bool:
+        from stnlab.data import mnist
+
+        return mnist.is_complete(mnist.folder(self.root))
 
     def _members(self, available: "Tensor", part: int) -> "Tensor":
         from stnlab.data.randomness import Stream, generator

@@ -166,6 +166,9 @@ class Mimic(ClinicalDataset):
         folders = [root, root / "train", root / "test"]
         return checksum.kept(root, "mimic", folders, lambda: reader.checksums(root))
 
+    def is_at_hand(self) -> bool:
+        return self.raw is None and self._root().is_dir()
+
     def load(self) -> "SeriesParts":
         from stnlab.data.checksum import joint
         from stnlab.data.mimic import reader, synthetic

@@ -10,7 +10,10 @@ from stnlab.parts import DatasetPart
 from stnlab.rules import require, require_path, require_seed
 
 # Tables set results on these beside published numbers.
-_TAKEN = ("rot90", "RTS", "two-channel", "same-image", "mimic", "mimic-synthetic", "physionet2012")
+_TAKEN = (
+    *("rot90", "RTS", "two-channel", "same-image", "mimic", "mimic-synthetic", "physionet2012"),
+    *("jaderberg-r", "jaderberg-rts", "jaderberg-p", "jaderberg-e", "jaderberg-tc"),
+)
 
 
 @dataclass

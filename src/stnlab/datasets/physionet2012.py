@@ -146,6 +146,9 @@ class Physionet2012(ClinicalDataset):
         folders = [root, *sets, *(each / each.name for each in sets)]
         return checksum.kept(root, f"physionet2012-{'-'.join(letters)}", folders, read)
 
+    def is_at_hand(self) -> bool:
+        return not self.download
+
     def load(self) -> "SeriesParts":
         from itertools import combinations
 

@@ -28,6 +28,8 @@ class Series(OwnData, SeriesDataset):
     circumstances: ClassVar[tuple[str, ...]] = ("root", "shown_variable", "unit")
 
     unit: str = "steps"  # what a step is, in figures
+    # A shorter series is over at its end; else it is filled up, as if it had not been measured.
+    keep_lengths: bool = False
 
     def spec(self) -> SeriesSpec:
         source = self._source()
@@ -39,35 +41,17 @@ class Series(OwnData, SeriesDataset):
             columns=source.channels,
             classes=source.classes,
             unit=self.unit,
+            unequal_lengths=source.lengths is not None,
         )
 
     def load(self) -> "SeriesParts":
         """Standardise by the training part, fill what is missing, and hold out the other parts."""
         from stnlab.data.labels import split
-        from stnlab.data.series_batches import Part, SeriesParts
 
         source = self._source()
-        held = split(source.labels, self.val_size, self.test_size, self.seed)
-        mean, std = source.statistics(held["train"][1])
-        inputs = {part: source.inputs(part, mean, std) for part in source.labels}
-        parts = {
-            part: Part.of(
-                inputs[of][places],
-                source.labels[of][places],
-                [source.parts[of].names[place] for place in places],
-            )
-            for part, (of, places) in held.items()
-        }
-        return SeriesParts(
+        return source.series_parts(
+            split(source.labels, self.val_size, self.test_size, self.seed),
             name=f"series in {self.place}",
-            train=parts["train"],
-            val=parts["val"],
-            test=parts["test"],
-            columns=source.channels,
-            scale={
-                name: (float(mean[place]), float(std[place]))
-                for place, name in enumerate(source.columns)
-            },
             sha256=self.checksums().get("sha256", ""),
         )
 
@@ -81,7 +65,8 @@ class Series(OwnData, SeriesDataset):
         require(
             self.unit.strip() != "" and self.unit.isprintable(), "dataset.unit", self.unit, "a word"
         )
-        return open_source(root, self.layouts)
+        source = open_source(root, self.layouts)
+        return source.keeping_lengths() if self.keep_lengths else source
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from stnlab.errors import UserError
 from stnlab.layers.classifier import ConvClassifier, FullyConnected
 from stnlab.layers.convolution import ConvPoolRelu, ConvPoolRelu1d
-from stnlab.layers.localization import Localization
+from stnlab.layers.localization import Localization, ThetaNetwork
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import SpatialTransformer, TimeTransformer, Transformer
 from stnlab.parts import ImageWarp, WarpPart
@@ -26,6 +26,8 @@ def describe(network: Network) -> dict[str, Any]:
     Raises:
         UserError: something is in it that the page cannot compute.
     """
+    if network.num_steps is not None:
+        raise UserError("the page cannot compute a network on series of unequal length.")
     starts, start = {}, 0
     for name, value in network.state_dict().items():
         starts[name] = start
@@ -50,11 +52,14 @@ def floats(values: ArrayLike) -> str:
 def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, Any]:
     if not isinstance(module, SpatialTransformer | TimeTransformer):
         raise _cannot(module)
-    described = {
+    localization = module.localization
+    described: dict[str, Any] = {
         "names": list(module.parameter_names),
         "padding": module.padding_mode,
-        "localization": _layers("transformer.localization", module.localization, starts),
+        "localization": _layers("transformer.localization", localization, starts),
     }
+    if isinstance(localization, ThetaNetwork) and localization.bound is not None:
+        described["bounded"] = [localization.centre.tolist(), localization.bound]
     if isinstance(module, TimeTransformer):
         if module.per_channel:
             raise UserError(
@@ -74,8 +79,10 @@ def _transformer(module: Transformer, starts: Mapping[str, int]) -> dict[str, An
         """(N, 2 * height * width): all x, then all y."""
         return warp.grid(theta, size, corners).permute(0, 3, 1, 2).flatten(1)
 
+    value = module.padding_value
     return described | {
         "per_channel": module.per_channel,
+        "padding_value": [] if value is None else value.flatten().tolist(),  # by channel
         "size": list(size),
         "align_corners": corners,
         "has_values": False,
@@ -114,11 +121,17 @@ def _linear(warp: WarpPart, planes: Callable[[Tensor], Tensor]) -> dict[str, Any
 
 
 def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Blocks of convolution, pooling and ReLU, then linear layers with ReLU between them."""
-    if not isinstance(module, Localization | ConvClassifier | FullyConnected):
+    """Blocks of convolution, batch norm, pooling and ReLU; linear layers with ReLU between them."""
+    if not isinstance(module, ThetaNetwork | ConvClassifier | FullyConnected):
+        raise _cannot(module)
+    if isinstance(module, Localization) and (module.half_size or not module.last_pool):
         raise _cannot(module)
     layers: list[dict[str, Any]] = []
     for name, layer in module.named_modules(prefix=prefix):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):  # of the convolution before it
+            names = ("weight", "bias", "running_mean", "running_var")
+            places = {each: starts[f"{name}.{each}"] for each in names}
+            layers[-1]["norm"] = {**places, "eps": layer.eps}
         if not isinstance(layer, ConvPoolRelu | ConvPoolRelu1d | nn.Linear):
             continue
         places = {"weight": starts[f"{name}.weight"], "bias": starts[f"{name}.bias"]}
@@ -129,6 +142,6 @@ def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[d
 
 def _cannot(module: nn.Module) -> UserError:
     return UserError(
-        f"the page cannot compute a {type(module).__name__}: it shows model=stn, multi-stn, "
-        "ts-stn, cnn and fcn."
+        f"the page cannot compute a {type(module).__name__}: it shows model=stn, stn-fcn, "
+        "multi-stn, ts-stn, cnn and fcn."
     )

@@ -102,6 +102,31 @@ def similarity_theta(
     return theta
 
 
+def in_pixels(
+    theta: Tensor,
+    source_size: tuple[int, int],
+    destination_size: tuple[int, int],
+    align_corners: bool,
+) -> Tensor:
+    """Theta in pixels from the centres of source and destination instead of normalised units.
+
+    Args:
+        theta: (N, 2, 3), destination to source.
+        source_size, destination_size: (height, width), in pixels.
+        align_corners: what -1 and 1 mean in theta.
+
+    Returns:
+        (N, 2, 3).
+    """
+    source, destination = (
+        theta.new_tensor(
+            [(width - align_corners) / 2, (height - align_corners) / 2]  # pixels from 0 to 1
+        )
+        for height, width in (source_size, destination_size)
+    )
+    return theta * source[:, None] / torch.cat([destination, destination.new_ones(1)])
+
+
 def determinant(theta: Tensor) -> Tensor:
     """Determinant of theta's linear part, (...,): area of source read per area of destination."""
     return theta[..., 0, 0] * theta[..., 1, 1] - theta[..., 0, 1] * theta[..., 1, 0]

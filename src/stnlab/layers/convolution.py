@@ -6,6 +6,7 @@ Where that is missing, the blocks of images are arranged so that torch's own ope
 to rounding.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -57,12 +58,42 @@ def conv_pool_relu(num_axes: int, in_channels: int, out_channels: int, kernel_si
     return block(in_channels, out_channels, kernel_size)
 
 
-def in_a_row(inputs: Tensor, *blocks: Block) -> Tensor:
-    """What the blocks make of ``inputs``, one after the other; faster than a call of each."""
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def norm(num_axes: int, channels: int) -> Norm:
+    """Batch norm of series (1 axis) or images (2 axes)."""
+    return (nn.BatchNorm1d if num_axes == 1 else nn.BatchNorm2d)(channels)
+
+
+def in_a_row(
+    inputs: Tensor, *blocks: Block, norms: Sequence[Norm] = (), last_pool: bool = True
+) -> Tensor:
+    """What the blocks make of ``inputs``, one after the other; faster than a call of each.
+
+    Args:
+        inputs: (N, C, ...).
+        blocks: one or more.
+        norms: between each block's convolution and its pooling; none, or one for each. In training
+            they look at the whole batch, which takes torch's own operators.
+        last_pool: whether the last block has its pooling.
+    """
+    if not last_pool:
+        before = norms[:-1]
+        inputs = in_a_row(inputs, *blocks[:-1], norms=before) if len(blocks) > 1 else inputs
+        last = _convolve(inputs, blocks[-1])
+        return (norms[-1](last) if norms else last).relu()
+    if any(each.training for each in norms):
+        for block, between in zip(blocks, norms, strict=True):
+            y = between(_convolve(inputs, block))
+            inputs = (F.max_pool1d if y.dim() == 3 else F.max_pool2d)(y, 2).relu_()
+        return inputs
     parameters: list[Tensor] = []
     for block in blocks:
         assert block.bias is not None
         parameters += [block.weight, block.bias]
+    if norms:
+        parameters = _with_norms(parameters, norms)
     if kernel.takes(inputs, *parameters):
         return kernel.conv_pool_relu(inputs, *parameters)
     if _rearranged_is_faster(inputs, parameters):
@@ -70,6 +101,26 @@ def in_a_row(inputs: Tensor, *blocks: Block) -> Tensor:
             inputs = _ConvPoolRelu.apply(inputs, weight, bias)
         return inputs
     return kernel.plain(inputs, *parameters)
+
+
+def _convolve(inputs: Tensor, block: Block) -> Tensor:
+    """The block's convolution alone."""
+    convolved: Tensor = block._conv_forward(inputs, block.weight, block.bias)
+    return convolved
+
+
+def _with_norms(parameters: list[Tensor], norms: Sequence[Norm]) -> list[Tensor]:
+    """Weights and biases of blocks that do their norms' work: after training each is one line."""
+    found: list[Tensor] = []
+    for weight, bias, each in zip(parameters[::2], parameters[1::2], norms, strict=True):
+        assert each.running_mean is not None
+        assert each.running_var is not None
+        slope = each.weight * (each.running_var + each.eps).rsqrt()
+        found += [
+            weight * slope.view(-1, *[1] * (weight.dim() - 1)),
+            each.bias + slope * (bias - each.running_mean),
+        ]
+    return found
 
 
 def _rearranged_is_faster(inputs: Tensor, parameters: list[Tensor]) -> bool:
@@ -87,6 +138,11 @@ def output_size(size: tuple[int, ...], *kernel_sizes: int) -> tuple[int, ...]:
     for kernel_size in kernel_sizes:
         size = tuple((length - kernel_size + 1) // 2 for length in size)
     return size
+
+
+def stride(blocks: Sequence[Block]) -> int:
+    """How far apart on the input the windows of two neighbouring outputs begin."""
+    return int(2 ** len(blocks))
 
 
 class _ConvPoolRelu(torch.autograd.Function):

@@ -1,9 +1,15 @@
-"""Networks on series that have neither convolution nor warp."""
+"""Networks on series that have neither convolution nor warp.
+
+Where series are of unequal length, ``lengths`` (N,) says where each is over: its last step is that
+one, and means and maxima are over its own steps.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from stnlab.layers.lengths import largest, last, mean
 
 
 class Lstm(nn.Module):
@@ -23,10 +29,10 @@ class Lstm(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classes = nn.Linear(hidden, num_classes)
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:
         (series,) = views.unbind(1)
         outputs, _ = self.lstm(series.transpose(1, 2))
-        logits: Tensor = self.classes(self.dropout(outputs[:, -1]))
+        logits: Tensor = self.classes(self.dropout(last(outputs.transpose(1, 2), lengths)))
         return logits
 
 
@@ -43,10 +49,10 @@ class Logistic(nn.Module):
         self.classes = nn.Linear(3 * channels, num_classes)
         nn.init.zeros_(self.classes.weight)
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:
         (series,) = views.unbind(1)
-        extent = series.amax(dim=2) - series.amin(dim=2)
-        summaries = torch.cat([series[..., -1], series.mean(dim=2), extent], dim=1)
+        extent = largest(series, lengths) + largest(-series, lengths)
+        summaries = torch.cat([last(series, lengths), mean(series, lengths), extent], dim=1)
         logits: Tensor = self.classes(self.standardise(summaries))
         return logits
 
@@ -119,16 +125,18 @@ class TimeInRange(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.pooled = nn.Linear(3 * hidden, num_classes)
 
-    def forward(self, views: Tensor) -> Tensor:
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:
         (series,) = views.unbind(1)
         values, masks = series[:, ~self.is_mask], series[:, self.is_mask]
         encoded = ((values[:, :, None] - self.lower) / self.width).clamp(0, 1).flatten(1, 2)
-        wide = torch.cat([encoded[..., -1], encoded.mean(dim=2), _pooled(masks)], dim=1)
+        wide = [last(encoded, lengths), mean(encoded, lengths), _pooled(masks, lengths)]
         hours = self.hours(self.input_dropout(series)).relu()
-        logits: Tensor = self.in_range(wide) + self.pooled(self.dropout(_pooled(hours)))
+        pooled = self.pooled(self.dropout(_pooled(hours, lengths)))
+        logits: Tensor = self.in_range(torch.cat(wide, dim=1)) + pooled
         return logits
 
 
-def _pooled(series: Tensor) -> Tensor:
+def _pooled(series: Tensor, lengths: Tensor | None) -> Tensor:
     """Last, mean and maximum over the hours: (N, C, hours) to (N, 3 C)."""
-    return torch.cat([series[..., -1], series.mean(dim=2), series.amax(dim=2)], dim=1)
+    pooled = last(series, lengths), mean(series, lengths), largest(series, lengths)
+    return torch.cat(pooled, dim=1)

@@ -56,6 +56,16 @@ class Transformer(nn.Module, ABC):
         return None
 
 
+def share_outside(transformer: Transformer, theta: Tensor) -> Tensor | None:
+    """Share of all points that thetas (N, V, parameters) read which lie outside of the input.
+
+    A scalar, in [0, 1]; None where a transformer does not say.
+    """
+    described = transformer.describe(theta.float())
+    shares = [each.mean() for name, each in described.items() if name.endswith(SHARE_OUTSIDE)]
+    return torch.stack(shares).mean() if shares else None
+
+
 class SpatialTransformer(Transformer):
     """Warps each image by the thetas that a small network predicts from it.
 
@@ -81,8 +91,16 @@ class SpatialTransformer(Transformer):
     >>> classifier(crops(torch.rand(4, 1, 28, 56)).views).shape
     torch.Size([4, 10])
 
+    Outside of an image lies 0, its mean where it was normalised; or black, said in the same units:
+
+    >>> dark = SpatialTransformer((1, 28, 28), padding_mode="black", padding_value=-0.1307 / 0.3081)
+    >>> dark(torch.rand(4, 1, 28, 28)).views.shape
+    torch.Size([4, 1, 1, 28, 28])
+
     Convention: :mod:`stnlab.geometry.affine`. Source: Jaderberg et al. (2015).
     """
+
+    padding_value: Tensor | None  # (C, 1, 1)
 
     def __init__(
         self,
@@ -93,6 +111,7 @@ class SpatialTransformer(Transformer):
         num_views: int = 1,
         per_channel: bool = False,
         padding_mode: str = "zeros",
+        padding_value: float | Sequence[float] | None = None,
         align_corners: bool = True,
         channels: Sequence[int] = (8, 10),
         kernel_sizes: Sequence[int] = (7, 5),
@@ -108,7 +127,9 @@ class SpatialTransformer(Transformer):
             num_views: how many thetas are predicted from an image, each for a view of it.
             per_channel: each channel goes through the localization network on its own and gets its
                 own warp; else the network sees all channels, and each theta gives a view of all.
-            padding_mode: what lies outside of the image: "zeros" or "border".
+            padding_mode: what lies outside of the image: "zeros", "border" or "black".
+            padding_value: with "black" alone, what black is to the network, for all channels or for
+                each: (0 - mean) / std of what images are normalised by.
             align_corners: whether -1 and 1 are the centres of the outermost pixels or their edges.
             channels: of each block (convolution, max-pool 2, ReLU) of the localization network.
             kernel_sizes: of each block's convolution.
@@ -131,7 +152,10 @@ class SpatialTransformer(Transformer):
         )
         self.view_size = view_size or (shape[1], shape[2])
         self.per_channel = per_channel
-        self.padding_mode = _checked_padding(padding_mode)
+        self.padding_mode = _checked_padding(padding_mode, PADDING_MODES)
+        # Of the data and not of what is learned: no part of a checkpoint.
+        value = _checked_value(padding_mode, padding_value, shape[0])
+        self.register_buffer("padding_value", value, persistent=False)
         self.align_corners = align_corners
 
     def forward(self, inputs: Tensor) -> Warped:
@@ -157,8 +181,16 @@ class SpatialTransformer(Transformer):
             grid.reshape(-1, num_views * height, width, 2),
             self.padding_mode,
             self.align_corners,
+            self._value_like(images),
         )
         return tall.view(-1, images.shape[1], num_views, height, width).transpose(1, 2)
+
+    def _value_like(self, images: Tensor) -> Tensor | None:
+        """What lies outside of images (N, C, H, W), as it broadcasts: each channel's own."""
+        value = self.padding_value
+        if value is None or not self.per_channel:
+            return value
+        return value[:, None].repeat(images.shape[0] // len(value), 1, 1, 1)
 
     def describe(self, theta: Tensor) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
@@ -253,7 +285,7 @@ class TimeTransformer(Transformer):
             *(shape, channels, kernel_sizes, hidden), self.start(identity, slope_and_offset)
         )
         self.num_steps = shape[1]
-        self.padding_mode = _checked_padding(padding_mode)
+        self.padding_mode = _checked_padding(padding_mode, ("zeros", "border"))
         self.align_corners = align_corners
 
     @staticmethod
@@ -405,9 +437,27 @@ def _checked_shape(in_shape: Sequence[int], axes: tuple[str, ...]) -> tuple[int,
     return tuple(in_shape)
 
 
-def _checked_padding(padding_mode: str) -> str:
-    require_one_of("padding_mode", padding_mode, PADDING_MODES)
+def _checked_padding(padding_mode: str, allowed: Sequence[str]) -> str:
+    require_one_of("padding_mode", padding_mode, allowed)
     return padding_mode
+
+
+def _checked_value(
+    padding_mode: str, value: float | Sequence[float] | None, num_channels: int
+) -> Tensor | None:
+    """(C, 1, 1) with the padding mode that has a value; else None."""
+    if padding_mode != "black":
+        require(value is None, "padding_value", value, 'None, unless padding_mode is "black"')
+        return None
+    values = torch.tensor([] if value is None else value, dtype=torch.get_default_dtype()).flatten()
+    require(
+        len(values) in (1, num_channels) and bool(values.isfinite().all()),
+        "padding_value",
+        value,
+        f"a finite number, or one for each of {num_channels} channels, with padding_mode 'black'",
+        "It is (0 - mean) / std of what images are normalised by.",
+    )
+    return values.expand(num_channels)[:, None, None].clone()
 
 
 def _at_full_precision(

@@ -35,16 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with stoppable():
             return command(given)
     except UserError as error:
-        return _refuse(error)
+        return error.tell()
     except (KeyboardInterrupt, TerminatedError) as stop:
-        return _refuse(
-            StoppedError("stopped. Nothing was kept; the same command starts anew.", stop)
-        )
-
-
-def _refuse(error: UserError) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return error.exit_status
+        return StoppedError("stopped. Nothing was kept; the same command starts anew.", stop).tell()
 
 
 def _build(arguments: Sequence[str]) -> int:

@@ -23,12 +23,14 @@ class ClassifierKeys:
     kernel_size: int = MISSING
     hidden: int = MISSING
     dropout: float = MISSING
+    kernel_sizes: list[int] | None = None  # one for each convolution; null: kernel_size for all
 
     def check(self, size: tuple[int, ...]) -> None:
         """Refuse what does not fit a view of ``size``."""
+        name = "kernel_size" if self.kernel_sizes is None else "kernel_sizes"
         require_blocks(
             *("model.classifier.channels", self.channels),
-            *("model.classifier.kernel_size", [self.kernel_size] * len(self.channels)),
+            *(f"model.classifier.{name}", self._kernel_sizes),
             size,
         )
         require_count("model.classifier.hidden", self.hidden, MAX_WIDTH)
@@ -41,9 +43,13 @@ class ClassifierKeys:
         from stnlab.layers.classifier import ConvClassifier
 
         return ConvClassifier(
-            *(self.channels, self.kernel_size, self.hidden, self.dropout),
+            *(self.channels, self._kernel_sizes, self.hidden, self.dropout),
             *(channels, size, num_views, num_classes),
         )
+
+    @property
+    def _kernel_sizes(self) -> list[int]:
+        return self.kernel_sizes or [self.kernel_size] * len(self.channels)
 
 
 @add_model("cnn")

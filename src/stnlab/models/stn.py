@@ -1,15 +1,21 @@
-"""The spatial transformer network, and what networks with a transformer share."""
+"""The spatial transformer network, and what networks with convolutions behind a warp share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from omegaconf import MISSING
 
 from stnlab.data.spec import DatasetSpec, ImageSpec
-from stnlab.errors import UserError
 from stnlab.models.cnn import ClassifierKeys
-from stnlab.parts import ImageWarp, ModelPart, add_model
-from stnlab.rules import MAX_WIDTH, require, require_blocks, require_count
+from stnlab.models.transformer import (
+    ThetaKeys,
+    WarpingModel,
+    build_spatial_transformer,
+    require_images,
+)
+from stnlab.parts import add_model
+from stnlab.rules import MAX_WIDTH, require_blocks, require_count
 
 if TYPE_CHECKING:
     from stnlab.layers.localization import Localization
@@ -18,62 +24,65 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class LocalizationKeys:
-    """The network that predicts theta."""
-
+class _Blocks:
     channels: list[int] = MISSING  # one number for each convolution
     kernel_sizes: list[int] = MISSING
     hidden: int = MISSING
-    lr: float | None = None
+
+
+@dataclass
+class LocalizationKeys(ThetaKeys, _Blocks):
+    """Convolutions that predict theta; after each, if asked for, batch norm.
+
+    Source of ``batch_norm``, before pooling and ReLU: Ioffe and Szegedy (2015), section 3.2.
+    ``half_size`` reads the input at half its size; without ``last_pool`` the last convolution goes
+    unpooled: both as the ST-CNN of Jaderberg et al. (2015) has it.
+    """
+
+    batch_norm: bool = False
+    half_size: bool = False
+    last_pool: bool = True
 
     def check(self, size: tuple[int, ...]) -> None:
-        """Refuse what does not fit an input of ``size``."""
+        if self.half_size:
+            size = tuple(length // 2 for length in size)
         require_blocks(
             *("model.localization.channels", self.channels),
             *("model.localization.kernel_sizes", self.kernel_sizes),
             size,
+            last_pool=self.last_pool,
         )
         require_count("model.localization.hidden", self.hidden, MAX_WIDTH)
-        require(
-            self.lr is None or 0 < self.lr < float("inf"),
-            "model.localization.lr",
-            self.lr,
-            "null (as optimizer.lr) or above 0",
-        )
+        super().check(size)
 
     def build(
-        self, channels: int, size: tuple[int, ...], num_views: int, num_parameters: int
+        self,
+        channels: int,
+        size: tuple[int, ...],
+        num_views: int,
+        identity: Sequence[float],
     ) -> "Localization":
-        """The network of inputs (N, channels, *size)."""
         from stnlab.layers.localization import Localization
 
         return Localization(
-            self.channels,
-            self.kernel_sizes,
-            self.hidden,
-            channels,
-            size,
-            num_views,
-            num_parameters,
+            *(self.channels, self.kernel_sizes, self.hidden, channels, size),
+            *(num_views, len(identity)),
+            batch_norm=self.batch_norm,
+            half_size=self.half_size,
+            last_pool=self.last_pool,
+            bounded=self.bounded(identity),
         )
 
 
 @dataclass
-class TransformerModel(ModelPart):
-    """A network that warps its input: what is shared by those of images and of time."""
+class TransformerModel(WarpingModel):
+    """A network of convolutions that warps its input: what those of images and of time share."""
 
     localization: LocalizationKeys = field(default_factory=LocalizationKeys)
     classifier: ClassifierKeys = field(default_factory=ClassifierKeys)
     # True: -1 and 1 are the centres of the outermost pixels, PyTorch's only behaviour when SEED was
     # written (0.3); False: their outer edges, PyTorch's default since 1.3.
     align_corners: bool = True
-
-    @property
-    def has_transformer(self) -> bool:
-        return True
-
-    def learning_rates(self) -> dict[str, float]:
-        return {} if self.localization.lr is None else {"transformer": self.localization.lr}
 
 
 @add_model("stn")
@@ -87,13 +96,11 @@ class Stn(TransformerModel):
 
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)
-        if not isinstance(spec, ImageSpec):
-            raise UserError(
-                f"model={self.name} does not go with dataset={config.dataset.name}: it warps "
-                "images, and these are series of time. Use model=ts-stn, which warps time."
-            )
+        require_images(self, config, spec)
+        assert isinstance(spec, ImageSpec)
         self.classifier.check(self.view_size(spec))
         self.localization.check(spec.size)
+        self.check_start(config, spec)
 
     def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         assert isinstance(spec, ImageSpec)
@@ -113,25 +120,13 @@ def build_image_network(
 ) -> "Network":
     """Localization network, warp and classifier of ``num_views`` views of ``view_size``."""
     from stnlab.layers.network import Network
-    from stnlab.layers.transformer import SpatialTransformer
 
-    warp = config.warp
-    assert isinstance(warp, ImageWarp)
-    channels, num_thetas = 1 if per_channel else spec.channels, model.num_thetas(spec)
-    localization = model.localization.build(
-        channels, spec.size, num_thetas, len(warp.parameter_names)
-    )
-    start = config.init.start(warp, num_thetas, config.seed)
-    if start is not None:
-        localization.start_at(start)
-    transformer = SpatialTransformer(
-        (spec.channels, *spec.size),
-        warp,
+    transformer = build_spatial_transformer(
+        *(model, config, spec),
         view_size=view_size,
         per_channel=per_channel,
-        padding_mode=config.padding.label,
         align_corners=model.align_corners,
-        localization=localization,
     )
+    channels = 1 if per_channel else spec.channels
     classifier = model.classifier.build(channels, view_size, num_views, spec.num_classes)
     return Network(transformer, classifier)

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 from stnlab.data.spec import DatasetSpec, SeriesSpec
 from stnlab.models.series import require_series
 from stnlab.models.stn import TransformerModel
-from stnlab.parts import TimeWarp, add_model
+from stnlab.parts import TimeWarp, WarpPart, add_model
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from stnlab.layers.network import Network
+    from stnlab.layers.transformer import TimeTransformer
+    from stnlab.models.alignment import Alignment
     from stnlab.schema import ExperimentConfig
 
 
@@ -28,32 +32,71 @@ class TsStn(TransformerModel):
         require_series(self, config, spec)
         self.classifier.check(spec.size)
         self.localization.check(spec.size)
+        self.check_start(config, spec)
+
+    def identity(self, config: "ExperimentConfig", spec: DatasetSpec) -> tuple[float, ...]:
+        return identity_over_time(config.warp, spec, self.slope_and_offset)
+
+    def start(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Tensor | None":
+        return start_over_time(config, spec, self.slope_and_offset)
 
     def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
-        from stnlab.layers.transformer import TimeTransformer
 
-        warp = config.warp
-        assert isinstance(warp, TimeWarp)
-        variables = _variables(spec)
-        num_warps = len(set(variables)) if warp.per_channel else 1
-        num_parameters = num_warps * len(warp.parameter_names) + 2 * self.slope_and_offset
-        localization = self.localization.build(spec.channels, spec.size, 1, num_parameters)
-        start = config.init.start(warp, num_warps, config.seed)
-        if start is not None:
-            localization.start_at(TimeTransformer.start(start, self.slope_and_offset))
-        transformer = TimeTransformer(
-            (spec.channels, *spec.size),
-            warp,
-            per_channel=variables if warp.per_channel else False,
-            slope_and_offset=self.slope_and_offset,
-            padding_mode=config.padding.label,
-            align_corners=self.align_corners,
-            localization=localization,
-        )
-        return Network(
-            transformer, self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
-        )
+        transformer = build_transformer(self, config, spec, slope_and_offset=self.slope_and_offset)
+        classifier = self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
+        return Network(transformer, classifier)
+
+
+def identity_over_time(
+    warp: WarpPart, spec: DatasetSpec, slope_and_offset: bool
+) -> tuple[float, ...]:
+    """Theta that changes nothing: of one warp or of each variable's, then slope and offset."""
+    values = (1.0, 0.0) if slope_and_offset else ()
+    return (*warp.identity * _num_warps(warp, spec), *values)
+
+
+def start_over_time(
+    config: "ExperimentConfig", spec: DatasetSpec, slope_and_offset: bool
+) -> "Tensor | None":
+    """Theta (1, parameters) that is predicted at first; None leaves PyTorch's own."""
+    from stnlab.layers.transformer import TimeTransformer
+
+    start = config.init.start(config.warp, _num_warps(config.warp, spec), config.seed)
+    return None if start is None else TimeTransformer.start(start, slope_and_offset)
+
+
+def build_transformer(
+    model: "TsStn | Alignment",
+    config: "ExperimentConfig",
+    spec: DatasetSpec,
+    *,
+    slope_and_offset: bool,
+) -> "TimeTransformer":
+    """The localization network and the warp of a model over time, at its start."""
+    from stnlab.layers.transformer import TimeTransformer
+
+    warp = config.warp
+    assert isinstance(warp, TimeWarp)
+    identity = model.identity(config, spec)
+    localization = model.localization.build(spec.channels, spec.size, 1, identity)
+    start = model.start(config, spec)
+    if start is not None:
+        localization.start_at(start)
+    return TimeTransformer(
+        (spec.channels, *spec.size),
+        warp,
+        per_channel=_variables(spec) if warp.per_channel else False,
+        slope_and_offset=slope_and_offset,
+        padding_mode=config.padding.label,
+        align_corners=model.align_corners,
+        localization=localization,
+    )
+
+
+def _num_warps(warp: WarpPart, spec: DatasetSpec) -> int:
+    is_one = not (isinstance(warp, TimeWarp) and warp.per_channel)
+    return 1 if is_one else len(set(_variables(spec)))
 
 
 def _variables(spec: DatasetSpec) -> list[str]:

@@ -25,8 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         write_report(given.folders, out)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     print(f"report: {out / 'report.html'}")
     return 0
 

@@ -10,8 +10,17 @@ from stnlab.data.mimic.reader import patient_of
 from stnlab.evaluation import clinical
 from stnlab.report import numerals
 from stnlab.report.published import Published
+from stnlab.report.rates import Rate, RatesTest, test_rates
 from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of, other_epoch
-from stnlab.report.statistics import CANNOT_TELL, Interval, Paired, paired
+from stnlab.report.statistics import (
+    CANNOT_TELL,
+    LEVEL,
+    Interval,
+    Paired,
+    Sample,
+    binomial_noise,
+    paired,
+)
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
@@ -56,6 +65,8 @@ class PairResult:
     over_patients: bool = False  # the interval is over resampled patients, not over seeds
     points: tuple[Point, ...] = ()
     other_epoch: Paired | None = None  # the same at the claim's other epoch
+    rates: RatesTest | None = None  # of a claim about how often runs collapse
+    published_noise: float | None = None  # what the published difference may be by chance
 
 
 @dataclass(frozen=True)
@@ -73,7 +84,68 @@ class ClaimResult:
 
 def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
     """Every claim of a study with its verdict."""
-    return tuple(_test(claim, study, published) for claim in study.claims)
+    rates = _rates(study)
+    return tuple(
+        _test_rates(claim, rates) if claim.kind == "rates" else _test(claim, study, published)
+        for claim in study.claims
+    )
+
+
+_Rates = dict[tuple[str, str], RatesTest]
+
+
+def _rates(study: Study) -> _Rates:
+    """All pairs of rows that claims about collapses name, tested together."""
+    named = [pair for claim in study.claims if claim.kind == "rates" for pair in claim.pairs]
+    pairs = [tuple(study.cell(name) for name in pair) for pair in dict.fromkeys(named)]
+    return test_rates((first, second) for first, second in pairs if first and second)
+
+
+def _test_rates(claim: Claim, rates: _Rates) -> ClaimResult:
+    pairs = []
+    for first, second in claim.pairs:
+        found = rates.get((first, second))
+        verdict = NOT_TESTED if found is None else _verdict_of_rates(found)
+        seeds = 0 if found is None else found.first.share.n
+        pairs.append(PairResult(first, second, verdict, Paired(()), None, None, seeds, rates=found))
+    said = [_say_rates(pair.rates) for pair in pairs if pair.rates is not None]
+    untested = sum(pair.rates is None for pair in pairs)
+    if untested and said:
+        said.append(f"{untested} of {len(pairs)} pairs not tested: runs missing.")
+    return ClaimResult(claim, _overall(pairs), " ".join(said), tuple(pairs), metric=None)
+
+
+def _verdict_of_rates(test: RatesTest) -> str:
+    if test.p_holm >= 1 - LEVEL:
+        return CANNOT_TELL
+    first, second = (each.share.num / each.share.n for each in (test.first, test.second))
+    return REPRODUCED if first < second else NOT_REPRODUCED
+
+
+def _say_rates(test: RatesTest) -> str:
+    """Both rates, and whether chance makes such a difference."""
+    name, reference = test.first.cell.name, test.second.cell.name
+    best = "" if test.p == test.best_p else f"; {numerals.p(test.best_p)} had none collapsed"
+    return (
+        f"{name}: {_say_share(test.first)}, beside {_say_share(test.second)} of {reference} "
+        f"(p {numerals.p(test.p)}, by Holm {numerals.p(test.p_holm)}{best})."
+    )
+
+
+def _say_share(rate: Rate) -> str:
+    num, n, interval = rate.share
+    return f"{num} of {n} collapsed ({numerals.bounds(interval)}%)"
+
+
+def rates_of(result: Sequence[ClaimResult]) -> list[tuple[Rate, RatesTest | None]]:
+    """The rows that claims on collapses name, each with its first test; None for a reference."""
+    found: dict[str, tuple[Rate, RatesTest | None]] = {}
+    tests = [pair.rates for claim in result for pair in claim.pairs if pair.rates is not None]
+    for test in tests:
+        for rate, own in ((test.second, None), (test.first, test)):
+            if rate.cell.name not in found or found[rate.cell.name][1] is None:
+                found[rate.cell.name] = rate, own
+    return list(found.values())
 
 
 def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
@@ -147,6 +219,7 @@ def _pair(
         claim.kind == "patients",
         points,
         _difference(claim, first, second, other) if other else None,
+        published_noise=_published_noise(first, second, metric, published),
     )
 
 
@@ -262,16 +335,40 @@ def _published_point(published: Published, cell: Cell, factor: str, amount: floa
 def _published_difference(
     first: Cell, second: Cell, metric: str, published: Published
 ) -> float | None:
-    means = []
-    names = [(each.dataset, each.model, each.init, each.padding) for each in (first, second)]
-    if names[0] == names[1]:  # they differ in a setting that the source has but one of
+    samples = _published_samples(first, second, metric, published)
+    if samples is None:
         return None
-    for name in names:
-        rows = published.of(*name, metric)
-        if not rows or rows[0].sample.n == 0 or rows[0].sample.mean is None:
-            return None
-        means.append(rows[0].sample.mean)
-    return means[0] - means[1]
+    ours, theirs = (each.mean for each in samples)
+    assert ours is not None
+    assert theirs is not None
+    return ours - theirs
+
+
+def _published_samples(
+    first: Cell, second: Cell, metric: str, published: Published
+) -> tuple[Sample, Sample] | None:
+    found = [
+        published.of(each.dataset, each.model, each.init, each.padding, metric, each.warp)
+        for each in (first, second)
+    ]
+    samples = [rows[0].sample for rows in found if rows and rows[0].sample.n]
+    # The same row twice: they differ in a setting that the source has but one of.
+    if len(samples) < 2 or found[0] == found[1]:
+        return None
+    return samples[0], samples[1]
+
+
+def _published_noise(first: Cell, second: Cell, metric: str, published: Published) -> float | None:
+    """Up to where a published difference could be the test examples' alone, at 95%.
+
+    It is binomial, of two independent tests of as many examples as ours; two networks tested on the
+    same examples differ by less. None where the published runs' own spread says more.
+    """
+    samples = _published_samples(first, second, metric, published)
+    num = first.values(f"{metric.removesuffix('.accuracy')}.n").values()
+    if samples is None or not num or any(each.sd is not None for each in samples):
+        return None
+    return binomial_noise([each.mean for each in samples if each.mean is not None], min(num))
 
 
 def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterator[str]:
@@ -298,7 +395,21 @@ def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterato
         if means:
             low, high = numerals.signed(min(means)), numerals.signed(max(means))
             yield f"Mean differences are {low} to {high} points."
+        yield from _say_noise(pairs)
     yield from _say_untested(pairs)
+
+
+def _say_noise(pairs: Sequence[PairResult]) -> Iterator[str]:
+    """Which of the published differences the published test could tell at all."""
+    noisy = [pair for pair in pairs if pair.published_noise is not None]
+    if noisy:
+        told = sum(
+            abs(pair.published_difference or 0.0) > (pair.published_noise or 0.0) for pair in noisy
+        )
+        yield (
+            f"Of {len(noisy)} published differences, more than chance among the test examples "
+            f"would make: {told}."
+        )
 
 
 def _say_pair(pair: PairResult) -> str:

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from stnlab.config import NOT_APPLICABLE
+from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
+from stnlab.report.across import across
+from stnlab.report.claims import Point, rates_of
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
@@ -17,12 +21,23 @@ from stnlab.report.protocol import (
     protocol_differences,
 )
 from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
-from stnlab.report.results import CHALLENGE_METRICS, RunState, Study, read_study
-from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample
+from stnlab.report.rates import NOT_RECORDED, Rate
+from stnlab.report.results import (
+    APART,
+    CHALLENGE_METRICS,
+    PLANTED_METRICS,
+    Cell,
+    RunState,
+    Study,
+    metrics_of,
+    read_study,
+)
+from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample, describe
 from stnlab.report.study_figures import draw_claims, draw_study, file_name
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 EXPLORE_PAGE = "explore.html"
+_MAX_CLASSES = 12  # columns of a table
 _SIGNS = {
     CONSISTENT: f"✓ {CONSISTENT}",
     CANNOT_TELL: f"? {CANNOT_TELL}",
@@ -109,7 +124,7 @@ def _side_by_side(results: Sequence[StudyResult]) -> SideBySide | None:
     differences: dict[tuple[str, str], list[str]] = {}
     for result in results:
         for row in result.rows:
-            if row.metric not in CHALLENGE_METRICS:
+            if row.metric not in APART:
                 samples.setdefault((row.cell.name, row.metric.label), []).append(row.sample)
         for claim in result.claims:
             for pair in claim.pairs:
@@ -139,7 +154,7 @@ def _num_tests(result: StudyResult) -> int:
     """How many p values and intervals of differences a reader sees."""
     compared = [row.comparison for row in result.rows]
     rows = sum(each.interval is not None or each.p is not None for each in compared)
-    pairs = [pair for claim in result.claims for pair in claim.pairs]
+    pairs = [pair for claim in result.claims for pair in claim.pairs if pair.rates is None]
     others = sum(pair.other_epoch is not None for pair in pairs)
     return rows + others + sum(max(1, len(pair.points)) for pair in pairs)
 
@@ -237,6 +252,72 @@ def _entries(result: StudyResult) -> list[tuple[str, str, list[Entry]]]:
     return [(*key, entries) for key, entries in found.items()]
 
 
+def _recovered(result: StudyResult) -> list[tuple[str, str, list[str]]]:
+    """What warps took back: (cell, kind of motion and its unit, a text for each column)."""
+    columns = [
+        *(f"within.{name}" for name in ("r", "slope", "before", "left", "left_by_class")),
+        *(f"beyond.{name}" for name in ("r", "slope", "before", "left")),
+    ]
+    return [
+        (
+            cell.name,
+            f"{kind.replace('_', ' ')}, {unit}",
+            [_over_seeds(cell, f"recovered.{kind}.{column}") for column in columns],
+        )
+        for cell in result.study.cells
+        for kind, unit in UNITS.items()
+        if cell.values(f"recovered.{kind}.within.left")
+        or cell.values(f"recovered.{kind}.beyond.left")
+    ]
+
+
+def _over_seeds(cell: Cell, key: str) -> str:
+    return numerals.spread(describe(list(cell.values(key).values())), 1).replace("-", "−")
+
+
+class ByClass(NamedTuple):
+    """What of rotations is taken back of each class: (cell, what, a text for each of ``names``)."""
+
+    names: list[str]
+    rows: list[tuple[str, str, list[str]]]
+
+
+def _recovered_by_class(result: StudyResult) -> ByClass | None:
+    """None where no run tells, or where there are more classes than a table is read of."""
+    place = "recovered.rotation.within.by_class"
+    cells = [cell for cell in result.study.cells if cell.values("recovered.rotation.within.left")]
+    names = dict.fromkeys(
+        name for cell in cells for run in cell.complete_runs() for name in run.names(place)
+    )
+    if not 0 < len(names) <= _MAX_CLASSES:
+        return None
+    rows = [
+        (cell.name, words, [_over_seeds(cell, f"{place}.{name}.{key}") for name in names])
+        for cell in cells
+        for key, words in (("slope", "slope"), ("left", "left, degrees"))
+    ]
+    return ByClass(list(names), rows)
+
+
+def _planted(result: StudyResult) -> list[tuple[str, str, list[str], str]]:
+    """How well planted warps were found: (cell, of what, a text for each seed, all of them)."""
+    return [
+        (
+            cell.name,
+            metric.label,
+            [_found(run.value(metric.key)) for run in cell.complete_runs()],
+            _over_seeds(cell, metric.key),
+        )
+        for cell in result.study.cells
+        if cell.dataset == "mimic-synthetic" and cell.init != NOT_APPLICABLE
+        for metric in PLANTED_METRICS
+    ]
+
+
+def _found(r: float | None) -> str:
+    return "not recorded" if r is None else numerals.decimals(r)
+
+
 def _sources(result: StudyResult) -> list[str]:
     """Where the published numbers in the table come from; by cell, unless it is one place."""
     compared = [(row, row.published[0]) for row in result.rows if row.published_sample.n]
@@ -253,7 +334,7 @@ def _by_dataset(result: StudyResult) -> list[tuple[str, list[list[Row]]]]:
         (
             name,
             [
-                [row for row in result.rows_of(cell) if row.metric not in CHALLENGE_METRICS]
+                [row for row in result.rows_of(cell) if row.metric not in APART]
                 for cell in result.study.cells
                 if cell.dataset == name
             ],
@@ -296,6 +377,29 @@ def _troubles(result: StudyResult) -> list[tuple[str, int, str, str]]:
     return troubles
 
 
+def _since(rate: Rate) -> str:
+    """From which epochs on runs were found collapsed, and how many."""
+    return ", ".join(
+        f"{NOT_RECORDED if epoch is None else epoch} ({numerals.runs(count)})"
+        for epoch, count in rate.since
+    )
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Seeds, those in a row as 0 to 4."""
+    groups: list[list[int]] = []
+    for seed in sorted(seeds):
+        if groups and groups[-1][-1] + 1 == seed:
+            groups[-1].append(seed)
+        else:
+            groups.append([seed])
+    shown = (
+        f"{each[0]} to {each[-1]}" if len(each) > 2 else ", ".join(map(str, each))
+        for each in groups
+    )
+    return ", ".join(shown) or numerals.NONE
+
+
 def _sign(verdict: str) -> str:
     return _SIGNS.get(verdict, verdict)
 
@@ -308,20 +412,39 @@ def _sign_claim(verdict: str, result: StudyResult) -> str:
     return sign.replace("not reproduced", "does not hold").replace("reproduced", "holds")
 
 
+def _label(row: Row) -> str:
+    """A row's metric with its unit, as a table's head has it."""
+    label = row.metric.label
+    return label if "× 100" in label else f"{label}, %"
+
+
+def _amount(point: Point) -> str:
+    """How much of one distortion, with its unit: each is drawn uniformly in plus and minus it."""
+    amount = f"{point.amount:g}"
+    return {
+        "rotation": f"± {amount}°",
+        "translation": f"± {amount} of the width",
+        "scale": f"1 ± {amount}",
+    }.get(point.factor, amount)
+
+
 def _image(path: Path) -> Markup:
     """The link to a figure beside the report; its name holds plain characters alone."""
     return Markup(f"figures/{path.name}")
 
 
 _FILTERS: dict[str, Any] = {
+    "across": across,
     "also_published": _also_published,
     "by_challenge": _by_challenge,
     "entries": _entries,
     "interval": _interval,
+    "recovered": _recovered,
+    "recovered_by_class": _recovered_by_class,
     "row_verdict": _row_verdict,
     "compared": numerals.compared,
     "without_collapsed": _without_collapsed,
-    "amount": lambda amount: f"{amount:g}",
+    "amount": _amount,
     "as_is": Markup,
     "bounds": numerals.bounds,
     "escaped": escape,
@@ -330,15 +453,20 @@ _FILTERS: dict[str, Any] = {
     "decimals": numerals.decimals,
     "difference": numerals.difference,
     "image": _image,
-    "label": lambda row: row.metric.label,
+    "label": _label,
+    "main_label": lambda cell: metrics_of(cell)[0].label,
     "p": numerals.p,
     "percent": numerals.percent,
+    "planted": _planted,
     "published": _published,
+    "rates": lambda result: rates_of(result.claims),
     "seed_columns": _seed_columns,
     "seed_value": _seed_value,
     "sign": _sign,
     "sign_claim": _sign_claim,
+    "seeds": _seeds,
     "signed": numerals.signed,
+    "since": _since,
     "sources": _sources,
     "spread": numerals.spread,
     "troubles": _troubles,

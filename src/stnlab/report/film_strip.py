@@ -1,8 +1,7 @@
-"""Film strips: an example under a distortion that grows, and what the network made of it."""
+"""Film strips: an example as a distortion grows, or training goes on, and what is made of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stnlab.report.style import COLOURS, plain, save
+from stnlab.report.style import COLOURS, plain
 
 _GAP = 0.5  # of a frame's side, around each frame: the outline may reach beyond it
 _LABEL_LENGTH = 10
@@ -51,18 +50,15 @@ def as_picture(image: Tensor) -> NDArray[np.float32]:
     return picture
 
 
-def draw_film_strip(
-    path: Path, title: str, names: Sequence[str], strips: Sequence[Sequence[Frame]]
-) -> None:
+def film_strip(title: str, names: Sequence[str], strips: Sequence[Sequence[Frame]]) -> Figure:
     """One strip an example: inputs with the outline of what is read, views and predictions below.
 
     The top edge of the grid is thick, so that one sees which way up the network reads. Wrong
     predictions are in another colour, and struck by a cross.
 
     Args:
-        path: the figure to write.
         title: above all.
-        names: of the columns: the amounts of the distortion.
+        names: of the columns: the amounts of the distortion, or the epochs.
         strips: a row of frames for each example.
     """
     height, width = strips[0][0].pixels.shape[:2]
@@ -96,7 +92,7 @@ def draw_film_strip(
     for column, name in enumerate(names):
         axes.text((column + 0.5) * across, 0, name, fontsize=7, ha="center", va="bottom")
     axes.set_ylim(canvas.shape[0], -height * 0.2)
-    save(figure, path)
+    return figure
 
 
 def _paste(

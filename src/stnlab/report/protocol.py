@@ -328,7 +328,7 @@ def _facts_of(run: Run) -> Iterator[tuple[str, str]]:
     if isinstance(environment, dict):
         dirty = " with uncommitted changes" if environment.get("git_dirty") else ""
         yield "git commit", f"{environment.get('git_commit') or 'not in a checkout'}{dirty}"
-        for name in ("device", "threads", "platform", "python"):
+        for name in ("device", "processor", "kernel", "threads", "platform", "python"):
             if name in environment:
                 yield name, str(environment[name])
         packages = environment.get("packages")

@@ -16,10 +16,23 @@ from stnlab.report.statistics import Sample, describe
 _CLEAN = "test.clean.accuracy"
 _CLEAN_POINT = ("rotation", 0.0)
 _CURVE_CELLS = {"stn": ("identity", "zeros"), "cnn": (NOT_APPLICABLE, NOT_APPLICABLE)}
+# Of nearest centroids after alignment; both authors chose settings on the test part.
+_ALIGNED = {"DTAN (2019)": "dtan_accuracy", "difw (2022)": "difw_best_accuracy"}
+
+
+# Where nothing else is said.
+_WARPS = ("", "affine", "time-affine")
+# As the original paper has them; its transformers start from the identity, and outside of the image
+# they read 0, which is black there.
+_MODELS = {"fcn": "fcn", "cnn": "cnn", "st-fcn": "stn-fcn", "st-cnn": "stn"}
+_NUM_RUNS = 3
 
 
 class PublishedResult(NamedTuple):
-    """A row of ``results.csv``; ``sample`` in [0, 1], its ``n`` 0 where the source does not say."""
+    """A published score; ``sample`` in [0, 1], its ``n`` 0 where the source does not say.
+
+    ``warp`` is empty for a model without one, and for those of SEED, which are affine.
+    """
 
     dataset: str
     model: str
@@ -29,6 +42,7 @@ class PublishedResult(NamedTuple):
     sample: Sample
     source: str
     note: str
+    warp: str = ""
 
 
 class Curve(NamedTuple):
@@ -46,10 +60,15 @@ class Published(NamedTuple):
     curves: dict[tuple[str, str, str], Curve]
 
     def of(
-        self, dataset: str, model: str, init: str, padding: str, metric: str
+        self, dataset: str, model: str, init: str, padding: str, metric: str, warp: str = ""
     ) -> list[PublishedResult]:
         """The rows of one cell: the one to compare with first, which is the one of most runs."""
-        found = [row for row in self.results if row[:5] == (dataset, model, init, padding, metric)]
+        warps = _WARPS if warp in _WARPS else (warp,)
+        found = [
+            row
+            for row in self.results
+            if row[:5] == (dataset, model, init, padding, metric) and row.warp in warps
+        ]
         return sorted(found, key=lambda row: -row.sample.n)
 
     def curve(self, dataset: str, model: str, init: str, padding: str, factor: str) -> Curve | None:
@@ -60,13 +79,20 @@ class Published(NamedTuple):
 
 
 def read_published(folder: Path = PUBLISHED_DIR) -> Published:
-    """Read ``results.csv`` and ``robustness_curves.csv``."""
+    """Read ``results.csv``, ``robustness_curves.csv`` and ``jaderberg2015.csv``."""
     with (folder / "results.csv").open(encoding="utf-8", newline="") as file:
         results = tuple(_result(row) for row in csv.DictReader(file))
     with (folder / "robustness_curves.csv").open(encoding="utf-8", newline="") as file:
         points = _points(csv.DictReader(file))
     curves = {key: _curve(rows) for key, rows in points.items()}
-    return Published((*results, *_clean_results(points)), curves)
+    with (folder / "jaderberg2015.csv").open(encoding="utf-8", newline="") as file:
+        originals = tuple(
+            _original(row, size)
+            for row in csv.DictReader(file)
+            for size in ("", "-400k")
+            if _is_of_digits(row)
+        )
+    return Published((*results, *_clean_results(points), *originals), curves)
 
 
 class Entry(NamedTuple):
@@ -91,6 +117,17 @@ def read_challenge(folder: Path = PUBLISHED_DIR) -> list[Entry]:
         ]
 
 
+def read_alignment(folder: Path = PUBLISHED_DIR) -> dict[tuple[str, str], float]:
+    """Read ``dtan_difw_ncc.csv``: (source, problem) to accuracy in [0, 1]."""
+    with (folder / "dtan_difw_ncc.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return {
+        (source, row["problem"]): float(row[column]) / 100
+        for source, column in _ALIGNED.items()
+        for row in rows
+    }
+
+
 class _Point(NamedTuple):
     amount: float
     run: str
@@ -111,6 +148,27 @@ def _result(row: dict[str, str]) -> PublishedResult:
     )
     where = (row["dataset"], row["model"], row["init"], row["padding"], row["metric"])
     return PublishedResult(*where, sample, row["source"], row["note"])
+
+
+def _is_of_digits(row: dict[str, str]) -> bool:
+    return row["dataset"] != "addition"  # results.csv has what is comparable of it
+
+
+def _original(row: dict[str, str], size: str) -> PublishedResult:
+    """A line of the original paper's table 1, where errors are; for networks of either size."""
+    has_warp = row["warp"] != "none"
+    start = ("identity", "black") if has_warp else (NOT_APPLICABLE, NOT_APPLICABLE)
+    accuracy = 1 - float(row["error"]) / 100
+    return PublishedResult(
+        f"jaderberg-{row['dataset'].lower()}",
+        f"{_MODELS[row['model']]}{size}",
+        *start,
+        "test.distorted.accuracy",
+        Sample(_NUM_RUNS, accuracy, None, None),
+        f"Jaderberg et al. (2015), table 1, {row['error']}% error",
+        "networks of 400,000 parameters, 150,000 steps of 256",
+        row["warp"] if has_warp else "",
+    )
 
 
 def _points(rows: Iterable[dict[str, str]]) -> dict[_Key, list[_Point]]:

@@ -23,6 +23,7 @@ from stnlab.config import NOT_APPLICABLE, dataset_label, identity
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
 from stnlab.evaluation.clinical import read_predictions
+from stnlab.evaluation.recovery import UNITS
 from stnlab.files import read_yaml
 from stnlab.folder import RunFolder
 from stnlab.schema import ClaimKind
@@ -55,7 +56,8 @@ class Predictions(NamedTuple):
 class Run:
     """One run folder; ``reason`` says why there is no result.
 
-    ``robustness`` maps (factor, amount) to accuracy in [0, 1]. ``history`` has a dict an epoch.
+    ``robustness`` maps (factor, amount) to accuracy in [0, 1], ``outside`` an optimizer step to the
+    share of the grid outside of the input. ``history`` has a dict an epoch.
     ``damaged`` names the files that do not match the checksums that the run left.
     """
 
@@ -68,6 +70,7 @@ class Run:
     metrics: dict[str, Any] = field(default_factory=dict)
     history: tuple[dict[str, float], ...] = ()
     robustness: dict[tuple[str, float], float] = field(default_factory=dict)
+    outside: dict[float, float] = field(default_factory=dict)
     damaged: frozenset[str] = frozenset()
 
     @property
@@ -95,6 +98,11 @@ class Run:
         """A number of ``metrics.json`` by its dotted name; None where there is none."""
         return _number(self.metrics, metric)
 
+    def names(self, dotted: str) -> list[str]:
+        """The names that stand at such a place of ``metrics.json``."""
+        found = _nested(self.metrics, dotted)
+        return list(found) if isinstance(found, dict) else []
+
 
 class Tested(Enum):
     """What a run's ``test`` in ``metrics.json`` holds."""
@@ -109,6 +117,8 @@ class Cell:
     """A row of the results: the runs that differ in their seed alone.
 
     ``examples`` is what its data's examples are called, ``tested`` what they are tested on.
+    ``warp`` is empty without a transformer, and where nothing says it: there was the affine one
+    alone. ``main`` is the metric that its study is about; None for that of its kind of test.
     """
 
     name: str
@@ -119,6 +129,8 @@ class Cell:
     runs: tuple[Run, ...]
     examples: str
     tested: Tested
+    warp: str = ""
+    main: str | None = None
 
     def values(self, metric: str, with_collapsed: bool = True) -> dict[int, float]:
         """Seed to value, of the runs that have one."""
@@ -222,20 +234,32 @@ CHALLENGE_METRICS = (
     Metric("test.challenge2012.event2", "event 2 of the last epoch", 1),
     Metric("best.test.challenge2012.event2", "event 2 of the best validation epoch", 1),
 )
+# What warps took back of a distortion, see evaluation.recovery; spreads are in its UNITS.
+RECOVERED_METRICS = tuple(
+    Metric(f"recovered.{kind}.{where}.{name}", f"{kind} {where} the trained range: {name}", 1)
+    for kind in UNITS
+    for where in ("within", "beyond")
+    for name in ("r", "slope", "left")
+)
+# On synthetic series: r of what warps found with what was planted.
+PLANTED_METRICS = (
+    Metric("planted.r_phase", "r of theta23 with the planted phase", 1),
+    Metric("planted.r_tempo", "r of theta22 with the planted tempo", 1),
+)
+# What has tables of its own, where runs have it.
+APART = (*CHALLENGE_METRICS, *RECOVERED_METRICS, *PLANTED_METRICS)
 _TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier", "test.accuracy")
 
 
 def metrics_of(cell: Cell) -> tuple[Metric, ...]:
     """The metrics that a cell's table shows, the main one first."""
-    return tuple(
-        Metric(each.key, each.label.format(cell.examples), each.scale)
-        for each in _METRICS[cell.tested]
-    )
+    found = sorted(_METRICS[cell.tested], key=lambda each: each.key != (cell.main or each.key))
+    return tuple(Metric(each.key, each.label.format(cell.examples), each.scale) for each in found)
 
 
 def label_of(metric: str, cell: Cell) -> str:
     """What a cell's table calls a metric; its key where no table shows it."""
-    known = {each.key: each.label for each in (*metrics_of(cell), *CHALLENGE_METRICS)}
+    known = {each.key: each.label for each in (*metrics_of(cell), *APART)}
     return known.get(metric, metric)
 
 
@@ -264,7 +288,7 @@ def read_study(folder: Path) -> Study:
             "found. Name the folder of a sweep, such as outputs/RTS."
         )
     has_plan, plan = plan is not None, plan or {}
-    cells = _cells(folder, plan.get("cells", []), found, notes)
+    cells = _cells(folder, plan.get("cells", []), found, notes, plan.get("metric"))
     return Study(
         name=str(plan.get("study") or "").strip() or folder.resolve().name,
         folder=folder,
@@ -372,7 +396,11 @@ def _within(path: Path) -> str:
 
 
 def _cells(
-    folder: Path, plan: list[dict[str, Any]], found: dict[tuple[str, int], Path], notes: list[str]
+    folder: Path,
+    plan: list[dict[str, Any]],
+    found: dict[tuple[str, int], Path],
+    notes: list[str],
+    main: str | None,
 ) -> tuple[Cell, ...]:
     """The planned cells in the plan's order, then those that were found beside them."""
     # A folder's runs belong to one row only if they are on one dataset.
@@ -407,6 +435,8 @@ def _cells(
             row["padding"],
             tuple(sorted(runs[key], key=lambda run: run.seed)),
             *_tested(row, runs[key]),
+            row.get("warp", ""),
+            main,
         )
         for key, row in rows.items()
     )
@@ -446,6 +476,7 @@ def _describe(name: str, config: dict[str, Any], dataset: str | None) -> dict[st
         "model": value("model", "name") if config else name,
         "init": value("init", "name"),
         "padding": value("padding", "mode"),
+        "warp": warp["name"] if isinstance(warp := config.get("warp"), dict) else "",
     }
 
 
@@ -468,8 +499,10 @@ def _read_run(
         reason = f"stopped after epoch {len(history)}; the sweep's command goes on from there"
     is_robustness_damaged = "robustness.csv" in damage
     robustness = {} if is_robustness_damaged else _read_robustness(path / "robustness.csv", notes)
+    outside = {} if "steps.csv" in damage else _read_outside(path / "steps.csv", notes)
     return Run(
-        path, seed, planned, state, reason, config, metrics, history, robustness, frozenset(damage)
+        *(path, seed, planned, state, reason, config, metrics),
+        *(history, robustness, outside, frozenset(damage)),
     )
 
 
@@ -548,15 +581,33 @@ def _read_robustness(file: Path, notes: list[str]) -> dict[tuple[str, float], fl
         return {}
 
 
+def _read_outside(file: Path, notes: list[str]) -> dict[float, float]:
+    if not file.exists():
+        return {}
+    try:
+        steps = {float(row["step"]): float(row["share_outside"]) for row in _rows(file)}
+        if not all(step > 0 and 0 <= share <= 1 for step, share in steps.items()):
+            raise ValueError("a step is not above 0, or a share not in [0, 1]")
+        return steps
+    except (OSError, ValueError, TypeError, KeyError, csv.Error):
+        notes.append(f"{_within(file)} cannot be read; its share outside is left out.")
+        return {}
+
+
 def _rows(file: Path) -> Iterator[dict[str, str]]:
     with file.open(encoding="utf-8", newline="") as opened:
         yield from csv.DictReader(opened)
 
 
-def _number(nested: dict[str, Any], dotted: str) -> float | None:
+def _nested(nested: dict[str, Any], dotted: str) -> Any:
     value: Any = nested
     for key in dotted.split("."):
         value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _number(nested: dict[str, Any], dotted: str) -> float | None:
+    value = _nested(nested, dotted)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) <= sys.float_info.max else None  # neither inf nor NaN

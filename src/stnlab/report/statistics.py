@@ -2,8 +2,8 @@
 
 Intervals are Student's, at 95%, two-sided. Where runs collapse, seeds end in different places, and
 a t interval of them means nothing: there is none, and two rows are compared by an exact rank test.
-Nothing is corrected for the number of comparisons. A sample too small or without spread gives None,
-never a warning or a NaN.
+Nothing but the rates of collapses is corrected for the number of comparisons. A sample too small or
+without spread gives None, never a warning or a NaN.
 """
 
 import math
@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 from scipy import special, stats
 
 LEVEL = 0.95
@@ -101,6 +102,14 @@ class Paired(NamedTuple):
         return self.best_p is not None and self.p is not None and self.p < 1 - LEVEL
 
 
+class Share(NamedTuple):
+    """``num`` of ``n``, with the 95% interval of the share behind it; None where n is 0."""
+
+    num: int
+    n: int
+    interval: Interval | None
+
+
 NO_RESULT = "no result"
 NOT_PUBLISHED = "not published"
 CONSISTENT = "consistent"
@@ -131,10 +140,11 @@ def compare(ours: Sample, published: Sample, collapsed: bool = False) -> Compari
 
     *Consistent* where the 95% interval of the difference lies within the margin (see
     :data:`MARGIN`), *different* where it leaves 0 out and is not within it, else *cannot tell*. The
-    interval is Welch's where both have a spread. Where one side is a single run, it is the 95%
-    prediction interval for one more run of the other side. Where runs collapsed, and where either
-    side scatters by more than :data:`WIDE`, ranks decide whether they are different, by an exact
-    Mann-Whitney test on the runs; they cannot show that two rows are alike.
+    interval is Welch's where both have a spread. Where one side is a single run, or a mean without
+    its deviation, it is the 95% prediction interval for so many more runs of the other side. Where
+    runs collapsed, and where either side scatters by more than :data:`WIDE`, ranks decide whether
+    they are different, by an exact Mann-Whitney test on the runs; they cannot show that two rows
+    are alike.
 
     Args:
         ours: from :func:`describe`.
@@ -175,8 +185,9 @@ def _interval(ours: Sample, published: Sample) -> tuple[str, Interval, float | N
     many = ours if ours.sd is not None else published
     if many.sd is None:
         return None
-    # One more run scatters by its own deviation and by that of the mean.
-    interval = _around(difference, many.sd * math.sqrt(1 + 1 / many.n), many.n - 1)
+    # The mean of more runs scatters by its own deviation and by that of the many's mean.
+    more = published.n if many is ours else ours.n
+    interval = _around(difference, many.sd * math.sqrt(1 / more + 1 / many.n), many.n - 1)
     return "prediction interval", interval, None
 
 
@@ -296,6 +307,38 @@ def paired(
             len(seeds), lambda n: _around(abs(mean), sd / math.sqrt(n), n - 1).low > 0
         )
     )
+
+
+def share(num: int, n: int) -> Share:
+    """``num`` of ``n`` with Clopper and Pearson's exact interval."""
+    if n == 0:
+        return Share(num, n, None)
+    found = stats.binomtest(num, n).proportion_ci(LEVEL, method="exact")
+    return Share(num, n, Interval(float(found.low), float(found.high)))
+
+
+def binomial_noise(accuracies: Sequence[float], n: float) -> float:
+    """Up to where two such accuracies on ``n`` examples each differ by chance, at 95%."""
+    variance = sum(each * (1 - each) / n for each in accuracies)
+    return float(stats.norm.ppf((1 + LEVEL) / 2)) * math.sqrt(variance)
+
+
+def fisher(first: Share, second: Share) -> float:
+    """The two-sided p of Fisher's exact test, that both have the same share behind them."""
+    table = np.array([[each.num, each.n - each.num] for each in (first, second)])
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p values, corrected for their number: below 0.05 is beyond chance in all at once.
+
+    Source: Holm (1979).
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    for place, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        least = max(least, (len(p_values) - place) * p_values[index])
+        corrected[index] = min(least, 1.0)
+    return corrected
 
 
 def _no_spread(values: Sequence[float]) -> bool:

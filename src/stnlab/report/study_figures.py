@@ -24,6 +24,7 @@ from stnlab.report.claims import (
     PairResult,
     training_ranges,
 )
+from stnlab.report.figures import plot_share_outside
 from stnlab.report.panels import draw_rows
 from stnlab.report.published import Published
 from stnlab.report.results import Cell, Run, Tested
@@ -58,6 +59,7 @@ def draw_study(result: StudyResult, published: Published, folder: Path) -> list[
             ("curves", _draw_curves),
             ("reliability", _draw_reliability),
             ("learning", _draw_learning),
+            ("outside", _draw_outside),
         )
     ]
     drawn.append(_draw_methods(result, folder))
@@ -352,7 +354,7 @@ def _draw_reliability(result: StudyResult, _: Published, path: Path) -> StudyFig
         path,
         "Observed against predicted mortality of each row of the table",
         f"Whether predicted probabilities are what happens, {_AT_BEST}: tenths of all seeds' "
-        "predictions, with 95% Wilson intervals in which each patient counts once; below, how the "
+        "predictions, with 95% Wilson intervals in which each stay counts once; below, how the "
         "predictions are spread.",
     )
 
@@ -422,12 +424,50 @@ def _has(result: StudyResult, name: str) -> bool:
     return any(name in row for run in result.study.complete_runs() for row in run.history)
 
 
+# --- the grid outside
+
+
+def _draw_outside(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
+    """The grid outside of the input against steps, run by run; None where no run collapsed."""
+    cells = [cell for cell in result.study.cells if any(run.outside for run in cell.runs)]
+    if not any(run.outside for cell in cells for run in cell.collapsed_runs()):
+        return None
+    columns = min(len(cells), 2)
+    rows = -(-len(cells) // columns)
+    figure = _figure(3.4 * columns + 0.4, 2.0 * rows + 0.6)
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+    for cell, axes in zip(cells, panels, strict=False):
+        for run in sorted(cell.complete_runs(), key=lambda run: run.collapsed):
+            plot_share_outside(axes, run.outside, **_FATES[run.collapsed][1])
+        axes.set_title(plain(cell.name), fontsize=8)
+        axes.label_outer()
+    for axes in panels:
+        axes.set_axis_off()
+    figure.supylabel("% of the grid outside of the input", fontsize=9)
+    handles = [Line2D([], [], label=words, **style) for words, style in _FATES.values()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    save(figure, path)
+    return StudyFigure(
+        path,
+        "Share of the sampling grid outside of the input against the optimizer step, a line for "
+        "each run, a panel for each row of the table",
+        "How much of the sampling grid lies outside of the input, over the batches of training: a "
+        "line for each run, and those that collapsed dashed. Steps on a logarithmic axis.",
+    )
+
+
+_FATES: dict[bool, tuple[str, dict[str, Any]]] = {
+    False: ("a run", {"color": COLOURS[0], "linewidth": 0.8, "alpha": 0.7}),
+    True: ("collapsed", {"color": COLOURS[1], "linewidth": 1.2, "linestyle": (0, (4, 2))}),
+}
+
+
 # --- warps
 
 
-# Of patients' runs and of all others: the file's name to what a reader sees in it.
-_PATIENTS_FIGURES = {
-    "warped-series": "One variable of three test patients, the first in whom it was measured in 12 "
+# Of stays' runs and of all others: the file's name to what a reader sees in it.
+_STAYS_FIGURES = {
+    "warped-series": "One variable of three test stays, the first in which it was measured in 12 "
     "hours or more, before and after the warp",
     "theta": "The learned warps of time over the test set",
     "time-warps": "When the hours are read, by the learned warps of time over the test set",
@@ -436,6 +476,8 @@ _PATIENTS_FIGURES = {
 _FIGURES = {
     "warped-series": "One variable of three test {}, the first in which it was measured in a "
     "quarter of the steps or more, before and after the warp",
+    "rotation-recovered": "The rotation that was applied to test {}, up to 180°, and the one that "
+    "the warp takes back; shaded: what it was trained on; right: the median by class",
     "time-warps": "When the steps are read, by the learned warps of time over the test {}",
     "confusion": "Which class was taken for which: test {} by their class and the one predicted",
     "mistakes": "The worst mistakes: the test {} whose wrong class was thought most probable",
@@ -443,6 +485,7 @@ _FIGURES = {
         f"film-strip-{kind}": f"What is read of a few test {{}} as their {kind} grows, and as what"
         for kind in ("angle", "shift", "scale")
     },
+    "film-strip-epoch": "What is read of a few test {} after so many epochs, and as what",
 }
 
 
@@ -451,7 +494,7 @@ def _copy_warps(result: StudyResult, folder: Path) -> Iterator[StudyFigure]:
     for cell in result.study.cells:
         metric = result.rows_of(cell)[0].metric
         for run, which in _shown_runs(cell, metric.key):
-            known = _PATIENTS_FIGURES if cell.examples == "stays" else _FIGURES
+            known = _STAYS_FIGURES if cell.examples == "stays" else _FIGURES
             drawn = sorted((run.path / "figures").glob("warps-*.png"))
             others = [run.path / "figures" / f"{name}.png" for name in known]
             for source in [*drawn, *(each for each in others if each.exists())]:

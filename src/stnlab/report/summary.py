@@ -13,7 +13,16 @@ from typing import Any
 
 from stnlab.report.claims import ClaimResult, test_claims
 from stnlab.report.published import Published, PublishedResult
-from stnlab.report.results import CHALLENGE_METRICS, Cell, Metric, Run, Study, metrics_of
+from stnlab.report.rates import Rate, RatesTest, machine_of
+from stnlab.report.results import (
+    APART,
+    RECOVERED_METRICS,
+    Cell,
+    Metric,
+    Run,
+    Study,
+    metrics_of,
+)
 from stnlab.report.statistics import (
     Comparison,
     Interval,
@@ -84,7 +93,7 @@ def summarise(study: Study, published: Published) -> StudyResult:
     rows += [
         _row(study, cell, metric, published)
         for cell in study.cells
-        for metric in CHALLENGE_METRICS
+        for metric in APART
         if cell.values(metric.key)
     ]
     return StudyResult(study, tuple(rows), test_claims(study, published))
@@ -94,10 +103,11 @@ def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
     values = cell.values(metric.key)
     collapsed = {run.seed for run in cell.collapsed_runs()} & values.keys()
     sample = describe(list(values.values()), collapsed=bool(collapsed))
-    if is_wide(sample):
+    if is_wide(sample) and metric not in RECOVERED_METRICS:  # whose units are others
         sample = sample._replace(interval=None)
     rest = list(cell.values(metric.key, with_collapsed=False).values())
-    found = published.of(cell.dataset, cell.model, cell.init, cell.padding, metric.key)
+    where = (cell.dataset, cell.model, cell.init, cell.padding)
+    found = published.of(*where, metric.key, cell.warp)
     to_compare = found[0].sample if found and found[0].sample.n else _NOT_PUBLISHED
     return Row(
         study.name,
@@ -222,6 +232,7 @@ def _study(result: StudyResult) -> dict[str, Any]:
 
 
 def _run(run: Run) -> dict[str, Any]:
+    kernel, processor = machine_of(run)
     return {
         "seed": run.seed,
         "planned": run.planned,
@@ -229,6 +240,9 @@ def _run(run: Run) -> dict[str, Any]:
         "reason": run.reason,
         "collapsed": run.collapsed,
         "collapsed_reason": run.collapsed_reason if run.collapsed else None,
+        "collapsed_since": run.metrics.get("collapsed_since"),
+        "kernel": kernel,
+        "processor": processor,
         "validation": run.metrics.get("validation"),
     }
 
@@ -301,6 +315,8 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
                 "without_collapsed": pair.without_collapsed and _paired(pair.without_collapsed),
                 "other_epoch": pair.other_epoch and _paired(pair.other_epoch),
                 "published_difference": _optional(pair.published_difference),
+                "published_noise": _optional(pair.published_noise),
+                "rates": pair.rates and _rates(pair.rates),
                 "points": [
                     {
                         "factor": point.factor,
@@ -316,6 +332,26 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
             }
             for pair in result.pairs
         ],
+    }
+
+
+def _rates(test: RatesTest) -> dict[str, Any]:
+    return {
+        "p": _rounded(test.p),
+        "p_holm": _rounded(test.p_holm),
+        "best_p": _rounded(test.best_p),
+        **{name: _rate(each) for name, each in (("first", test.first), ("second", test.second))},
+    }
+
+
+def _rate(rate: Rate) -> dict[str, Any]:
+    return {
+        "collapsed": rate.share.num,
+        "n": rate.share.n,
+        "ci95": _interval(rate.share.interval),
+        "by_score_alone": rate.num_by_score,
+        "since": [{"epoch": epoch, "runs": runs} for epoch, runs in rate.since],
+        "living": _sample(rate.living),
     }
 
 

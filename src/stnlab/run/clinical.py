@@ -35,10 +35,6 @@ class ClinicalExperiment(SeriesExperiment):
         synthetic = "SYNTHETIC episodes, no patients: " if self.parts.is_synthetic else ""
         return f"{synthetic}{super().title()}"
 
-    @property
-    def _whose(self) -> str:
-        return "patients"
-
     _named = "stay"
 
     def _name(self, part: Part, place: int) -> str:
@@ -113,20 +109,20 @@ class ClinicalExperiment(SeriesExperiment):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
+    ) -> dict[str, Any]:
         for path, (found, _) in (
             (self.folder.predictions, last),
             (self.folder.best_predictions, best),
         ):
             y, p = _outcomes(found)
             clinical.write_predictions(path, self.parts.test.names[: len(y)], p, y)
-        super().write(network, last, best, predict)
+        more = super().write(network, last, best, predict)
         transformer, found = network.transformer, last[0]
-        if transformer is None or found.theta is None:
-            return
-        theta, (y, _) = _theta(found), _outcomes(found)
-        if np.isfinite(theta).all():
-            self._draw_theta(theta, transformer.parameter_names, y)
+        if transformer is not None and found.theta is not None:
+            theta, (y, _) = _theta(found), _outcomes(found)
+            if np.isfinite(theta).all():
+                self._draw_theta(theta, transformer.parameter_names, y)
+        return more
 
     def _draw_theta(
         self, theta: NDArray[np.float64], parameters: tuple[str, ...], y: NDArray[np.int64]

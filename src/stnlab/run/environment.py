@@ -3,6 +3,7 @@
 import platform
 import subprocess
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,10 +23,21 @@ def environment(device: torch.device) -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "platform": platform.platform(),
+        "processor": _processor(),
         "threads": torch.get_num_threads(),
         "kernel": "torch" if is_cuda else blocks.path(),
         "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
     }
+
+
+def _processor() -> str:
+    """The processor's name as Linux tells it; elsewhere what Python knows."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _git(*arguments: str) -> str | None:

@@ -5,15 +5,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.config import cell, dataset_label, to_plain
 from stnlab.data.batches import BatchSource
 from stnlab.data.spec import DatasetSpec
 from stnlab.evaluation import confusion
+from stnlab.evaluation.scores import Scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
+from stnlab.layers.transformer import Transformer
 from stnlab.report import figures
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
@@ -32,6 +35,8 @@ class Experiment(ABC):
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
+        # Of the figures that write() makes, those for TensorBoard, by the names they have there.
+        self.shown: dict[str, Figure] = {}
 
     @property
     @abstractmethod
@@ -64,6 +69,11 @@ class Experiment(ABC):
     def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
         """Show TensorBoard examples before and after the warp."""
 
+    def add_warps(  # noqa: B027
+        self, transformer: Transformer, theta: torch.Tensor, writer: SummaryWriter, step: int
+    ) -> None:
+        """Show TensorBoard what thetas (N, V, parameters) do to the validation part."""
+
     @abstractmethod
     def test_batches(self) -> list[BatchSource]:
         """What the network is scored on."""
@@ -73,10 +83,17 @@ class Experiment(ABC):
         """``test`` of ``metrics.json``, from the predictions for :meth:`test_batches`."""
 
     @abstractmethod
+    def collapse(self, network: Network, found: Scores, predictions: Predictions) -> dict[str, Any]:
+        """``collapsed``, its reason, and the transformer's ``views``: of some part's predictions.
+
+        ``found`` are their scores.
+        """
+
+    @abstractmethod
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        """``collapsed``, its reason, and what else ``metrics.json`` says of the last epoch."""
+        """:meth:`collapse`, and what else ``metrics.json`` says of the last epoch."""
 
     @abstractmethod
     def write(
@@ -85,8 +102,11 @@ class Experiment(ABC):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
-        """Figures and tables of the run: of the last epoch's network, and the best's."""
+    ) -> dict[str, Any]:
+        """Figures and tables of the run: of the last epoch's network, and the best's.
+
+        Returns what ``metrics.json`` says besides.
+        """
 
     def write_classes(self, found: Predictions, names: Sequence[str]) -> None:
         """Which class each test example was taken for; as tables where classes have names."""

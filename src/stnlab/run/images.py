@@ -1,26 +1,31 @@
 """A run on images."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from stnlab.checkpoints import load_epoch
 from stnlab.data.batches import BatchSource
 from stnlab.data.image_batches import Examples, ImageBatches, normalise, to_pixels
 from stnlab.data.randomness import Stream
 from stnlab.data.spec import ImageSpec
-from stnlab.distortions import Similarity, distort
-from stnlab.evaluation import collapse, confusion, robustness, scores
+from stnlab.distortions import Backend, Similarity, alone, distort
+from stnlab.distortions.scaled import Scaled
+from stnlab.evaluation import collapse, confusion, recovery, robustness, scores
 from stnlab.files import write_atomically
 from stnlab.folder import RunFolder
-from stnlab.geometry.affine import similarity_theta
+from stnlab.geometry.affine import in_pixels, similarity_theta
 from stnlab.layers.network import Network
-from stnlab.layers.transformer import SpatialTransformer
+from stnlab.layers.transformer import SpatialTransformer, Transformer
 from stnlab.parts import DistortionPart, ImageDataset
 from stnlab.report import figures
-from stnlab.report.film_strip import Frame, as_picture, draw_film_strip, outline_of
+from stnlab.report.film_strip import Frame, as_picture, film_strip, outline_of
 from stnlab.report.panels import labelled_panel
+from stnlab.report.style import save
 from stnlab.run.experiment import Experiment, Predict
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
@@ -29,6 +34,7 @@ _NUM_PANEL_EXAMPLES, _PANEL_EXAMPLES_A_ROW = 12, 6
 _NUM_FIGURE_EXAMPLES = 32
 _PANEL_HEIGHT = 84  # pixels that a small image is enlarged to, at most
 _NUM_STRIPS = 4
+_MOST_EPOCHS = 13  # of a strip
 _NUM_MISTAKES = 24
 # What grows along a strip: how its amounts are written, and which they are.
 _STRIPS: dict[str, tuple[str, list[float]]] = {
@@ -45,9 +51,10 @@ class ImageExperiment(Experiment):
         super().__init__(config, folder)
         assert isinstance(config.dataset, ImageDataset)
         self.dataset = config.dataset
-        self.spec: ImageSpec = config.dataset.spec()
         self.distortion = config.distortion
         self.parts = config.dataset.load()
+        spec = config.dataset.spec()
+        self.spec: ImageSpec = spec.normalised(self.parts.mean, self.parts.std)
         shown = self.parts.val if self.has_validation else self.parts.train
         self._panel_inputs = self._distorted(
             shown, _NUM_PANEL_EXAMPLES, self.distortion, Stream.val_distortion
@@ -74,6 +81,7 @@ class ImageExperiment(Experiment):
             "std": list(self.parts.std),
             "light_on_dark": self.dataset.light_on_dark,
             "keeps_aspect": self.dataset.keeps_aspect,
+            "margin": self.dataset.margin,
         }
 
     def place_on(self, device: torch.device) -> None:
@@ -135,10 +143,11 @@ class ImageExperiment(Experiment):
         )
         return next(iter(batches))[0]
 
-    def _alone(self, amounts: Mapping[str, float]) -> Similarity:
-        """A distortion of these amounts alone, by the run's own backend."""
-        own = self.distortion if isinstance(self.distortion, Similarity) else Similarity()
-        return own.only(amounts)
+    def _alone(self, factor: str, amount: float) -> DistortionPart:
+        """So much of one factor, by the run's own backend."""
+        own = self.distortion
+        backend = own.backend if isinstance(own, Similarity | Scaled) else Backend.tensor
+        return alone(factor, amount, backend)
 
     # --- what came out
 
@@ -151,16 +160,21 @@ class ImageExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        clean, transformer, seen = predictions[0], network.transformer, []
-        if isinstance(transformer, SpatialTransformer) and clean.theta is not None:
+        return self.collapse(network, test["clean"], predictions[0])
+
+    def collapse(
+        self, network: Network, found: scores.Scores, predictions: Predictions
+    ) -> dict[str, Any]:
+        transformer, seen = network.transformer, []
+        if isinstance(transformer, SpatialTransformer) and predictions.theta is not None:
             seen = collapse.views(
                 transformer.warp,
-                clean.theta,
+                predictions.theta,
                 self.spec.size,
                 transformer.view_size,
                 transformer.align_corners,
             )
-        reason = collapse.collapse_reason(test["clean"], clean.targets, seen, self.spec.examples)
+        reason = collapse.collapse_reason(found, predictions.targets, seen, self.spec.examples)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,
@@ -173,13 +187,15 @@ class ImageExperiment(Experiment):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
+    ) -> dict[str, Any]:
         self._draw_warps(network)
         self.write_classes(last[0], self.parts.test_names)
         self._draw_mistakes(last[0])
-        if self.spec.num_objects == 1:
-            self._draw_film_strips(network)
-            self._measure_robustness(predict)
+        if self.spec.num_objects > 1:
+            return {}
+        self._draw_film_strips(network)
+        alone = self._measure_robustness(predict)
+        return self._recovered(network, last[1], alone)
 
     def _draw_mistakes(self, clean: Predictions) -> None:
         """The undistorted test examples whose wrong class is thought most probable."""
@@ -209,9 +225,10 @@ class ImageExperiment(Experiment):
         colours = images.shape[1] == 3 and not self.spec.objects_have_channels
         return images if colours else torch.cat(images.unbind(dim=1), dim=2).unsqueeze(1)
 
-    def _measure_robustness(self, predict: Predict) -> None:
-        settings = robustness.settings()
-        found = predict([self._test(self._alone({factor: amount})) for factor, amount in settings])
+    def _measure_robustness(self, predict: Predict) -> dict[tuple[str, float], Predictions]:
+        """The curves; returns what they are made of."""
+        settings = robustness.settings(self.dataset.factors)
+        found = predict([self._test(self._alone(*setting)) for setting in settings])
         points = [
             robustness.Point(
                 factor,
@@ -224,7 +241,66 @@ class ImageExperiment(Experiment):
         rows = [",".join(robustness.Point._fields), *(",".join(map(str, row)) for row in points)]
         write_atomically(self.folder.robustness, "\n".join(rows) + "\n")
         figures.draw_robustness(
-            self.folder.figures / "robustness.png", f"{self.title()}: robustness", points
+            self.folder.figures / "robustness.svg", f"{self.title()}: robustness", points
+        )
+        return dict(zip(settings, found, strict=True))
+
+    def _recovered(
+        self,
+        network: Network,
+        distorted: Predictions,
+        alone: Mapping[tuple[str, float], Predictions],
+    ) -> dict[str, Any]:
+        """``recovered`` of ``metrics.json``: what of the distortion the warp takes back."""
+        trained = self._moved(network, self.distortion, distorted)
+        if trained is None:
+            return {}
+        far = {}
+        for factor, most in dict(alone.keys()).items():  # the largest amount comes last
+            moved = self._moved(network, self._alone(factor, most), alone[factor, most])
+            if moved is not None:
+                far[factor] = moved
+        found = recovery.summary(trained, far, self.spec.class_name)
+        if "rotation" in found and found["rotation"]["within"] is not None:
+            figure = figures.rotation_recovered(
+                self.title(), found["rotation"], far["rotation"], self.spec.class_name
+            )
+            save(figure, self.folder.figures / "rotation-recovered.png")
+            self.shown[f"{self.spec.examples}/rotation recovered"] = figure
+        return {"recovered": found}
+
+    def _moved(
+        self, network: Network, distortion: DistortionPart, found: Predictions
+    ) -> recovery.Moved | None:
+        """What a distortion of the test part did, and the warp; None where either is no motion."""
+        transformer, theta = network.transformer, found.theta
+        if not isinstance(transformer, SpatialTransformer) or theta is None or theta.shape[1] > 1:
+            return None
+        applied = self._applied(self._test(distortion))
+        if applied is None:
+            return None
+        return recovery.Moved(
+            recovery.applied(applied[: len(theta)]),
+            self._taken_back(transformer, theta[:, 0]),
+            found.targets.cpu().numpy(),
+            (found.logits.argmax(dim=1) == found.targets).cpu().numpy(),
+        )
+
+    @staticmethod
+    def _applied(batches: ImageBatches) -> torch.Tensor | None:
+        """The distortions of images of one object as affine maps (N, 2, 3), if they are any."""
+        drawn = batches.drawn()
+        if drawn is None:
+            return None
+        height, width = batches.examples.images.shape[2:]
+        return batches.distortion.affine(drawn[:, 0].cpu(), (height, width))
+
+    def _taken_back(self, transformer: SpatialTransformer, theta: torch.Tensor) -> recovery.Motion:
+        """What thetas (N, parameters) of one view undo."""
+        size = transformer.view_size
+        affine = transformer.warp.local_affine(theta.float().cpu(), size)
+        return recovery.taken_back(
+            in_pixels(affine, self.spec.size, size, transformer.align_corners)
         )
 
     @torch.no_grad()
@@ -238,8 +314,9 @@ class ImageExperiment(Experiment):
         shown: dict[str, DistortionPart] = {"training distortion": self.distortion}
         if self.spec.num_objects == 1:
             shown |= {
-                f"{factor} {amount:g}": self._alone({factor: amount})
+                f"{factor} {amount:g}": self._alone(factor, amount)
                 for factor, amount in robustness.FIGURE_AMOUNTS.items()
+                if factor in self.dataset.factors
             }
         for name, distortion in shown.items():
             inputs = self._distorted(test, _NUM_FIGURE_EXAMPLES, distortion, Stream.test_distortion)
@@ -274,12 +351,36 @@ class ImageExperiment(Experiment):
                 )
                 inputs = normalise(distort(images, theta), self.parts.mean, self.parts.std)
                 columns.append(self._frames(network, transformer, inputs, test.targets))
-            draw_film_strip(
-                self.folder.figures / f"film-strip-{factor}.png",
-                f"{self.title()}: what is read of test {self.spec.examples}, and as what",
-                [f"{{:{unit}".format(amount).replace("-", "−") for amount in amounts],
-                list(zip(*columns, strict=True)),
-            )
+            names = [f"{{:{unit}".format(amount).replace("-", "−") for amount in amounts]
+            self._draw_film_strip(factor, names, columns)
+        self._draw_film_strip_of_epochs(network, transformer)
+
+    def _draw_film_strip_of_epochs(self, network: Network, transformer: SpatialTransformer) -> None:
+        """The first distorted test examples at epochs evenly apart, where weights are kept."""
+        kept = self.folder.kept_epochs()
+        if not kept:
+            return
+        places = torch.linspace(0, len(kept) - 1, min(len(kept), _MOST_EPOCHS)).round().int()
+        epochs = [kept[place] for place in places.tolist()]
+        test = self.parts.test.to(torch.device("cpu"))
+        inputs = self._distorted(test, _NUM_STRIPS, self.distortion, Stream.test_distortion)
+        last, columns = copy.deepcopy(network.state_dict()), []
+        for epoch in epochs:
+            network.load_state_dict(load_epoch(self.folder.epoch_checkpoint(epoch)))
+            columns.append(self._frames(network, transformer, inputs, test.targets))
+        network.load_state_dict(last)
+        self._draw_film_strip("epoch", [f"epoch {epoch}" for epoch in epochs], columns)
+
+    def _draw_film_strip(
+        self, kind: str, names: Sequence[str], columns: Sequence[Sequence[Frame]]
+    ) -> None:
+        figure = film_strip(
+            f"{self.title()}: what is read of test {self.spec.examples}, and as what",
+            names,
+            list(zip(*columns, strict=True)),
+        )
+        save(figure, self.folder.figures / f"film-strip-{kind}.png")
+        self.shown[f"{self.spec.examples}/film strip, {kind}"] = figure
 
     def _frames(
         self,
@@ -336,3 +437,28 @@ class ImageExperiment(Experiment):
         )
         name = f"{self.spec.examples}/before above, after below"
         writer.add_image(name, panel, step, dataformats="HW" if panel.ndim == 2 else "HWC")
+
+    def add_warps(
+        self, transformer: Transformer, theta: torch.Tensor, writer: SummaryWriter, step: int
+    ) -> None:
+        if not isinstance(transformer, SpatialTransformer):
+            return
+        views = [self._taken_back(transformer, each) for each in theta.unbind(1)]
+        for view, motion in enumerate(views):
+            prefix = "warp" if len(views) == 1 else f"warp of view {view}"
+            for kind, values in motion._asdict().items():
+                writer.add_histogram(f"{prefix}/{kind}, {recovery.UNITS[kind]}", values, step)
+        if self.spec.num_objects > 1 or len(views) > 1 or self._val_applied is None:
+            return
+        for kind, unit in recovery.UNITS.items():
+            found = recovery.between(kind, self._val_applied, views[0])
+            if found is not None:
+                writer.add_scalar(f"recovered/{kind}, left, {unit}", found.left, step)
+                if found.slope is not None:
+                    writer.add_scalar(f"recovered/{kind}, slope", found.slope, step)
+
+    @cached_property
+    def _val_applied(self) -> recovery.Motion | None:
+        """What was done to the validation part, which is the same in every epoch."""
+        affine = self._applied(self.val_batches())
+        return None if affine is None else recovery.applied(affine)

@@ -1,20 +1,34 @@
 """What a person sees while a run goes on: a bar in a terminal, a line an epoch in a pipe."""
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Checkpoint
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.constrain import Constrain
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.status import Status
 
 from stnlab.data.batches import Chunks
 from stnlab.evaluation import headline
 from stnlab.task import Classification
 
 _REFRESH_SECONDS = 0.25
+
+
+class _Bar(Progress):
+    """Narrower than the screen: a terminal's own ^C that ran over could not be erased."""
+
+    def __init__(self, *columns: ProgressColumn, console: Console) -> None:
+        self._screen = console
+        super().__init__(*columns, console=console, transient=True)
+
+    def get_renderable(self) -> RenderableType:
+        return Constrain(super().get_renderable(), self._screen.width - len("^C") - 1)
 
 
 class ProgressReport(Checkpoint):
@@ -28,15 +42,42 @@ class ProgressReport(Checkpoint):
         self.console = console
         self.enabled = enabled
         self._bar: Progress | None = None
+        self._status: Status | None = None
+        self._doing = ""
         self._last_refresh = 0.0
         self._began = 0.0
         self._first_epoch = 0
 
-    def status(self, doing: str) -> AbstractContextManager[object]:
-        """Say in a terminal, and only there, what goes on without a bar."""
-        if self.enabled and self.console.is_terminal:
-            return self.console.status(f"{doing} …")
-        return nullcontext()
+    @contextmanager
+    def testing(self) -> Iterator[None]:
+        """Say in a terminal, and only there, what goes on without a bar; :meth:`now` says what."""
+        if not (self.enabled and self.console.is_terminal):
+            yield
+            return
+        with self.console.status("testing …") as self._status:
+            yield
+        self._status = None
+
+    def now(self, doing: str) -> None:
+        """Say what goes on; in tests, how many of their batches are done is added."""
+        self._doing = doing
+        if self._status is not None:
+            self._status.update(f"{doing} …")
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if self._status is None:
+            return
+        numbers = [int(each) for each in trainer.num_test_batches]
+        done = sum(numbers[:dataloader_idx]) + batch_idx + 1
+        self._status.update(f"{self._doing} … {done:,} of {sum(numbers):,} batches")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._began = time.perf_counter()
@@ -51,13 +92,12 @@ class ProgressReport(Checkpoint):
             )
         if not (self.enabled and self.console.is_terminal):
             return
-        self._bar = Progress(
+        self._bar = _Bar(
             TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
             BarColumn(bar_width=None),
             TextColumn("loss {task.fields[loss]}  {task.fields[scores]}"),
             TimeRemainingColumn(),
             console=self.console,
-            transient=True,
         )
         num_batches = int(trainer.num_training_batches)
         epochs = trainer.max_epochs or 0

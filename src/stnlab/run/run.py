@@ -36,6 +36,7 @@ from stnlab.evaluation import headline
 from stnlab.files import write_atomically
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
+from stnlab.report import figures
 from stnlab.run.environment import environment
 from stnlab.run.initial import start_from_another
 from stnlab.run.overhead import NoProfiler, keep_freed_memory, spared_of_needless_work
@@ -162,17 +163,23 @@ class Run:
             config.schedule,
             config.seed,
             learning_rates=config.model.learning_rates(),
+            warmup_steps=config.model.warmup_steps(),
+            penalty=config.model.penalty(config, spec),
             gradient_clip_val=config.trainer.gradient_clip_val,
             gradient_clip_algorithm=config.trainer.gradient_clip_algorithm,
         )
         self.initial = start_from_another(config, self.task)
         self.measure = headline.measure(spec.task)
         self.recorder = Recorder(
-            folder, self.measure, self.experiment.data, config.trainer.keep_epochs
+            *(folder, self.measure, self.experiment.data, config.trainer.keep_epochs),
+            self._has_collapsed,
         )
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
-            folder, self.experiment.add_panel, config.trainer.log_every_n_steps
+            folder,
+            self.experiment.add_panel,
+            self.experiment.add_warps,
+            config.trainer.log_every_n_steps,
         )
         self.trainer = self._trainer()
         self.experiment.place_on(self.trainer.strategy.root_device)
@@ -214,11 +221,14 @@ class Run:
                 self.recorder.resume(self.trainer, self.task)
             self.fit()
             began = time.perf_counter()
-            with self.progress.status("testing"):
+            with self.progress.testing():
                 metrics = self._test()
             metrics["seconds"]["test"] = round(time.perf_counter() - began, 3)
             self.tensorboard.finish(
-                hyperparameters(self.config), _headline(metrics), self.trainer.global_step
+                hyperparameters(self.config),
+                _headline(metrics),
+                self.experiment.shown,
+                self.trainer.global_step,
             )
         finally:
             self.tensorboard.close()
@@ -300,15 +310,19 @@ class Run:
     def _test(self) -> dict[str, Any]:
         """Everything that is said about the trained network."""
         experiment, network = self.experiment, self.task.network
+        self.progress.now("testing")
         last = self._predictions(experiment.test_batches())
         test = experiment.test_scores(last)
         best, best_predictions = self._test_best(test, last)
+        diagnosis = experiment.diagnosis(network, test, last)
+        since = self.recorder.collapsed_since if diagnosis["collapsed"] else None
         metrics = {
             "status": "complete",
             "test": test,
             "best": best,
             **self._validation(),
-            **experiment.diagnosis(network, test, last),
+            **diagnosis,
+            "collapsed_since": since,
             "parameters": sum(p.numel() for p in network.parameters()),
             "seconds": {
                 "setup": round(self.setup_seconds, 3),
@@ -319,10 +333,29 @@ class Run:
             **self.initial,
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
-        experiment.write(network, last, best_predictions, self._predictions)
+        self.progress.now("testing further, and drawing")
+        metrics |= experiment.write(network, last, best_predictions, self._predictions)
+        self._draw_share_outside()
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics
+
+    def _has_collapsed(self, task: Classification) -> bool:
+        """Whether validation finds a collapse, by the rules of the test."""
+        assert task.val_predictions is not None
+        found = self.experiment.collapse(
+            task.network, task.epoch_scores["val"], task.val_predictions
+        )
+        return bool(found["collapsed"])
+
+    def _draw_share_outside(self) -> None:
+        steps = {row["step"]: row["share_outside"] for row in self.recorder.steps}
+        if steps:
+            figures.draw_share_outside(
+                self.folder.figures / "share-outside.svg",
+                f"{self.experiment.title()}: the grid outside of the input, batch by batch",
+                steps,
+            )
 
     def _validation(self) -> dict[str, Any]:
         """``validation`` of ``metrics.json``: the best score and its epoch."""
@@ -352,6 +385,7 @@ class Run:
             return {"epoch": len(history), "selected_by": selected_by, "test": test}, last
         weights = {name: value.clone() for name, value in self.task.state_dict().items()}
         self.task.load_state_dict(self.recorder.best_weights())
+        self.progress.now("testing the best epoch")
         predictions = self._predictions(self.experiment.test_batches())
         self.task.load_state_dict(weights)
         at_best = self.experiment.test_scores(predictions)
@@ -370,8 +404,8 @@ def _stop_behind(error: BaseException) -> Stop | None:
 
 
 def _headline(metrics: dict[str, Any]) -> dict[str, float]:
-    """The metrics that TensorBoard's HParams tab compares runs by."""
-    found = {"test": metrics["test"], "best": metrics["best"]["test"]}
+    """The results that TensorBoard's HParams tab compares runs by; named to stand last in it."""
+    found = {"test": metrics["test"], "test at the best epoch": metrics["best"]["test"]}
     return {
         key.replace(".", "/"): value
         for key, value in flatten(found).items()

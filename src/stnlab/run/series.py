@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.data.batches import BatchSource
+from stnlab.data.series.source import is_inside
 from stnlab.data.series_batches import Part, SeriesBatches
 from stnlab.data.spec import SeriesSpec, Task
 from stnlab.evaluation import collapse, scores
@@ -30,7 +31,7 @@ _MIN_MEASURED_SHARE = 0.25  # of the steps of a series that is shown
 
 
 class SeriesExperiment(Experiment):
-    """Series of equal length and their classes."""
+    """Series and their classes."""
 
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         super().__init__(config, folder)
@@ -102,15 +103,19 @@ class SeriesExperiment(Experiment):
     def diagnosis(
         self, network: Network, test: dict[str, Any], predictions: list[Predictions]
     ) -> dict[str, Any]:
-        found = predictions[0]
+        return self.collapse(network, test, predictions[0])
+
+    def collapse(
+        self, network: Network, found: scores.Scores, predictions: Predictions
+    ) -> dict[str, Any]:
         transformer, view = network.transformer, None
-        if isinstance(transformer, TimeTransformer) and found.theta is not None:
-            theta = found.theta.float()
+        if isinstance(transformer, TimeTransformer) and predictions.theta is not None:
+            theta = predictions.theta.float()
             view = collapse.TimeView(
                 transformer.share_outside(theta).mean().item(),
                 transformer.tempo(theta).median().item(),
             )
-        reason = collapse.time_collapse_reason(test, found.targets, view, self.spec.unit)
+        reason = collapse.time_collapse_reason(found, predictions.targets, view, self.spec.unit)
         return {
             "collapsed": reason is not None,
             "collapsed_reason": reason,
@@ -123,12 +128,12 @@ class SeriesExperiment(Experiment):
         last: list[Predictions],
         best: list[Predictions],
         predict: Predict,
-    ) -> None:
+    ) -> dict[str, Any]:
         transformer, found = network.transformer, last[0]
         if self.spec.task is Task.multiclass:
             self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:
-            return
+            return {}
         theta = found.theta[:, 0].double().cpu().numpy()
         names = transformer.parameter_names
         write_atomically(
@@ -139,6 +144,7 @@ class SeriesExperiment(Experiment):
             self._draw_warped(transformer)
             if isinstance(transformer, TimeTransformer) and not _is_one_affine(transformer):
                 self._draw_warps(transformer, found.theta.float().cpu())
+        return {}
 
     @torch.no_grad()
     def _draw_warped(self, transformer: Transformer) -> None:
@@ -198,13 +204,18 @@ class SeriesExperiment(Experiment):
     ) -> dict[str, Any]:
         """What a figure needs of some series before and after the warp."""
         like = next(transformer.parameters())
-        inputs = part.x[places].to(like)
-        warped = transformer(inputs)
+        inputs, lengths = part.x[places].to(like), None
+        if part.lengths is not None:
+            lengths = part.lengths[places].to(like.device)
+        warped = transformer(inputs) if lengths is None else transformer(inputs, lengths)
         name = self.shown_variable
         before, after = (
             self._in_units(each.float().cpu().numpy(), name)
             for each in (inputs, warped.views[:, 0])
         )
+        if lengths is not None:  # nothing is drawn past a series' end
+            for each in (before, after):
+                each[~is_inside(lengths.cpu().numpy(), each.shape[1])] = np.nan
         return {
             "steps": self._steps,
             "step": self.spec.unit,

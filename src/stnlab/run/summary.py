@@ -27,7 +27,7 @@ def print_outcome(console: Console, outcome: Outcome) -> None:
     if "positives" in data:
         console.print(
             f"{test['n']} stays, {test['positives']} deaths; in brackets 95% intervals over "
-            f"patients. Data: {data['name']}.",
+            f"{'stays' if data.get('synthetic') else 'patients'}. Data: {data['name']}.",
             soft_wrap=True,
         )
     if metrics["collapsed"]:

@@ -1,12 +1,14 @@
 """What TensorBoard shows of a run."""
 
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from matplotlib.figure import Figure
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter, summary
@@ -15,7 +17,7 @@ from stnlab.config.identity import dataset_label, identity, to_plain, transforme
 from stnlab.evaluation import headline
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
-from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer
+from stnlab.layers.transformer import SHARE_OUTSIDE, Transformer, share_outside
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Classification
 from stnlab.warps.affine import DETERMINANT
@@ -24,19 +26,31 @@ from stnlab.warps.affine import DETERMINANT
 _MEANS = (SHARE_OUTSIDE, DETERMINANT)
 # Given the network and the writer, add what examples look like before and after the warp.
 AddPanel = Callable[[Network, SummaryWriter, int], None]
+# Given the transformer and thetas (N, V, parameters) of the validation part, add what they do.
+AddWarps = Callable[[Transformer, Tensor, SummaryWriter, int], None]
+_MAX_PANELS = 25  # of a run: to draw one takes longer than an epoch of a small training part
 
 
 class TensorBoardReport(Checkpoint):
-    """Scalars, thetas and warped digits after every epoch; hyperparameters and metrics at the end.
+    """Scalars and thetas after every epoch, warped examples after 25 at most; at the end metrics.
 
     A Checkpoint because Lightning calls those after the module's own hooks, when the epoch's
     scores are known. The step is the number of optimizer steps.
     """
 
-    def __init__(self, folder: RunFolder, add_panel: AddPanel, log_every_n_steps: int) -> None:
-        """``add_panel`` shows examples before and after the warp, after every epoch."""
+    def __init__(
+        self,
+        folder: RunFolder,
+        add_panel: AddPanel,
+        add_warps: AddWarps,
+        log_every_n_steps: int,
+    ) -> None:
+        """``add_panel`` shows examples before and after the warp, after some epochs, and
+        ``add_warps`` what the warps do to the validation part, beside their thetas.
+        """
         self.folder = folder
         self.add_panel = add_panel
+        self.add_warps = add_warps
         self.log_every_n_steps = log_every_n_steps
         self._next_step_to_log = 0
         self._writer: SummaryWriter | None = None
@@ -70,6 +84,11 @@ class TensorBoardReport(Checkpoint):
             assert isinstance(pl_module, Classification)
             for name, rate in pl_module.rates().items():
                 self.writer.add_scalar(f"learning rate/{name}", rate, step)
+            transformer = pl_module.network.transformer
+            if transformer is not None and "theta" in outputs:
+                share = share_outside(transformer, outputs["theta"])
+                if share is not None:
+                    self.writer.add_scalar(f"{SHARE_OUTSIDE}/step", share, step)
             self._next_step_to_log = step + self.log_every_n_steps
 
     @torch.no_grad()
@@ -82,12 +101,15 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            self.add_panel(pl_module.network, self.writer, step)
+            if _is_shown(trainer.current_epoch + 1, int(trainer.max_epochs or 0)):
+                self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None
             ):
-                self._add_theta(transformer, pl_module.val_predictions.theta.float(), step)
+                theta = pl_module.val_predictions.theta.float()
+                self._add_theta(transformer, theta, step)
+                self.add_warps(transformer, theta, self.writer, step)
         self.writer.flush()
 
     def _add_theta(self, transformer: Transformer, theta: Tensor, step: int) -> None:
@@ -98,21 +120,35 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(name, values.mean(), step)
 
     def finish(
-        self, parameters: dict[str, int | float | str], metrics: dict[str, float], step: int
+        self,
+        parameters: dict[str, int | float | str],
+        results: dict[str, float],
+        figures: Mapping[str, Figure],
+        step: int,
     ) -> None:
-        """Fill the HParams tab."""
+        """Show the figures of the trained network, and fill the HParams tab.
+
+        There the results are columns beside the hyperparameters: as metrics they would have to be
+        scalars, each with a chart of one dot in other tabs.
+        """
         # Without the summary of an experiment, of which the tab would take one run's for all,
         # TensorBoard compares the runs itself, and shows what differs first.
-        _, started, ended = summary.hparams(parameters, metrics)  # type: ignore[no-untyped-call]
+        _, started, ended = summary.hparams(parameters | results, {})  # type: ignore[no-untyped-call]
         for each in (started, ended):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
-        for name, value in metrics.items():
-            self.writer.add_scalar(name, value, step)
+        for name, figure in figures.items():
+            self.writer.add_figure(name, figure, step)
 
     def close(self) -> None:
         """Close the event file, if there is one."""
         if self._writer is not None:
             self._writer.close()
+
+
+def _is_shown(epoch: int, num_epochs: int) -> bool:
+    """Whether a panel is drawn after an epoch, counted from 1: of many, evenly spaced, the last."""
+    every = math.ceil(num_epochs / _MAX_PANELS)
+    return epoch == num_epochs or epoch % every == 0
 
 
 def leave_hyperparameters(folder: Path, to: Path) -> None:

@@ -7,7 +7,7 @@ machine that shares the folders.
 import csv
 import io
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import Enum
 from statistics import mean
@@ -40,6 +40,9 @@ class Phase(Enum):
     starting = "starting"
     training = "training"
     testing = "testing"
+
+
+Kind = tuple[str, str]  # of runs: dataset and cell
 
 
 class Standing(NamedTuple):
@@ -141,9 +144,14 @@ class _Pace(NamedTuple):
     test: float | None
 
 
-def seconds_left(standings: Iterable[Standing], num_workers: int) -> Left | None:
-    """The time until all is done; None as long as there is no run to learn from."""
-    found = left_of_each(list(standings))
+def seconds_left(
+    standings: Iterable[Standing], num_workers: int, an_epoch: Mapping[Kind, float] | None = None
+) -> Left | None:
+    """The time until all is done; None as long as there is nothing to learn from.
+
+    ``an_epoch`` has the seconds of an epoch of kinds of runs, for those that have none under way.
+    """
+    found = left_of_each(list(standings), an_epoch)
     if any(each is None for each in found):
         return None
     left = [each for each in found if each is not None]
@@ -154,19 +162,23 @@ def seconds_left(standings: Iterable[Standing], num_workers: int) -> Left | None
     )
 
 
-def left_of_each(standings: Sequence[Standing]) -> list[Left | None]:
+def left_of_each(
+    standings: Sequence[Standing], an_epoch: Mapping[Kind, float] | None = None
+) -> list[Left | None]:
     """Estimate the time to each run's end from those that are done, and the epochs of the others.
 
     A cell that has no such run is taken to be as long as the others' mean; None without any.
     """
-    by_cell: dict[tuple[str, str], list[_Pace]] = {}
+    by_cell: dict[Kind, list[_Pace]] = {}
     for each in standings:
         pace = _pace(each)
         if pace is not None:
-            by_cell.setdefault(_kind(each), []).append(pace)
-    means = {kind: _mean(paces) for kind, paces in by_cell.items()}
+            by_cell.setdefault(kind(each), []).append(pace)
+    for own, seconds in (an_epoch or {}).items():
+        by_cell.setdefault(own, [_Pace(seconds, None, None)])
+    means = {own: _mean(paces) for own, paces in by_cell.items()}
     typical = _mean(list(means.values())) if means else None
-    return [_left_of(each, means.get(_kind(each), typical), typical) for each in standings]
+    return [_left_of(each, means.get(kind(each), typical), typical) for each in standings]
 
 
 def _left_of(standing: Standing, pace: _Pace | None, typical: _Pace | None) -> Left | None:
@@ -209,7 +221,8 @@ def share_done(standing: Standing) -> float:
     return min(len(standing.history) / standing.run.config.trainer.max_epochs, 1.0)
 
 
-def _kind(standing: Standing) -> tuple[str, str]:
+def kind(standing: Standing) -> Kind:
+    """What runs of one length have in common."""
     return standing.run.config.dataset.name, standing.run.cell
 
 

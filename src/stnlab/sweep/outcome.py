@@ -8,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from stnlab.sweep.names import Name
+
 
 def print_table(console: Console, folder: Path) -> None:
     """Print the main metric of each cell, from the ``summary.csv`` and ``.json`` of a report."""
@@ -17,8 +19,8 @@ def print_table(console: Console, folder: Path) -> None:
         rows = [next(found) for _, found in groupby(csv.DictReader(file), _cell_of)]
     has_published = any(row["published_mean"] for row in rows)
     table = Table(box=None, pad_edge=False)
-    table.add_column("cell", overflow="fold")
-    table.add_column("n", justify="right")
+    table.add_column("cell")
+    table.add_column("n", justify="right", no_wrap=True)
     table.add_column("mean ± sd", justify="right", no_wrap=True)
     table.add_column("collapsed", justify="right")
     if has_published:
@@ -28,7 +30,8 @@ def print_table(console: Console, folder: Path) -> None:
     for row in rows:
         cell = f"{row['dataset']} {row['cell']}" if several else row["cell"]
         failed = f" ({row['failed']} missing)" if row["failed"] != "0" else ""
-        shown = [cell, f"{row['n']}{failed}", _mean(row["mean"], row["std"]), _collapsed(row)]
+        shown: list[str | Name] = [Name(cell), f"{row['n']}{failed}"]
+        shown += [_mean(row["mean"], row["std"]), _collapsed(row)]
         if has_published:
             shown += [_mean(row["published_mean"], row["published_std"]), row["verdict"]]
         table.add_row(*shown)

@@ -80,6 +80,7 @@ class StudyPlan(NamedTuple):
                     "model": run.config.model.name,
                     "init": init,
                     "padding": padding,
+                    **_warp(run.config),
                     **_tested(run.config.dataset.spec()),
                     "seeds": [],
                     **({"settings": _plainly(run.settings)} if run.settings else {}),
@@ -91,6 +92,7 @@ class StudyPlan(NamedTuple):
             "command": command,
             "question": study.question if study else "",
             "source": study.source if study else "",
+            **({"metric": study.metric} if study and study.metric else {}),
             "cells": list(cells.values()),
             "claims": [
                 {
@@ -102,6 +104,10 @@ class StudyPlan(NamedTuple):
                 for claim in (study.claims if study else [])
             ],
         }
+
+
+def _warp(config: ExperimentConfig) -> dict[str, str]:
+    return {"warp": config.warp.name} if config.model.has_transformer else {}
 
 
 def _tested(spec: DatasetSpec) -> dict[str, str]:
@@ -208,18 +214,18 @@ def studies(sweep: SweepConfig, overrides: Sequence[str]) -> list[ChosenStudy]:
 
 
 def _parts(study: StudyConfig) -> list[StudyConfig]:
-    """The studies with grids that ``study`` is made of: itself, or its parts, or theirs."""
+    """The studies with runs that ``study`` is made of: itself, or its parts, or theirs."""
     found: dict[str, StudyConfig] = {}
     seen, left = {study.name}, [study]
     while left:
         each = left.pop(0)
-        if each.grids:
+        if each.grids or each.rows:
             found.setdefault(each.name, each)
         parts = [name for name in each.parts if name not in seen]
         seen.update(parts)
         left = [*map(compose_study, parts), *left]
     if not found:
-        raise UserError(f"study={study.name} has neither grids nor parts that have any.")
+        raise UserError(f"study={study.name} has neither grids nor rows, nor parts that have any.")
     return list(found.values())
 
 
@@ -251,19 +257,27 @@ def plan(
     with in_hydra():
         composer = Composer()
         if not chosen:
-            return _plans(sweep.name, None, _cells(composer, [given], tell), sweep.seeds)
+            return _plans(sweep.name, None, _cells(composer, [_Grid(given)], tell), sweep.seeds)
         parts = {part.name: part for each in chosen for part in each.parts}
+        has_seeds = any(_key(each) == "seeds" for each in overrides)
         plans = []
         for part in parts.values():
-            grids = [shlex.split(grid) for grid in part.grids]
+            grids = [_Grid(shlex.split(grid)) for grid in part.grids]
+            grids += [_Grid(shlex.split(rows.grid), rows.name) for rows in part.rows]
             for grid in grids:
-                _refuse_contradiction(part, grid, given)
+                _refuse_contradiction(part, grid.overrides, given)
             name = sweep.name or part.name
             if sweep.name and len(parts) > 1:
                 name = f"{sweep.name}-{part.name}"
-            cells = _cells(composer, [[*grid, *given] for grid in grids], tell)
-            plans += _plans(name, part, cells, sweep.seeds)
+            with_given = [grid._replace(overrides=[*grid.overrides, *given]) for grid in grids]
+            seeds = sweep.seeds if has_seeds or not part.seeds else part.seeds
+            plans += _plans(name, part, _cells(composer, with_given, tell), seeds)
         return plans
+
+
+class _Grid(NamedTuple):
+    overrides: list[str]
+    name: str | None = None  # of its cells
 
 
 def _refuse_contradiction(study: StudyConfig, grid: list[str], given: list[str]) -> None:
@@ -277,17 +291,18 @@ def _refuse_contradiction(study: StudyConfig, grid: list[str], given: list[str])
 _Cell = tuple[ExperimentConfig, list[str]]  # with its overrides
 
 
-def _cells(composer: Composer, grids: list[list[str]], tell: Tell) -> Iterator[_Cell]:
+def _cells(composer: Composer, grids: list[_Grid], tell: Tell) -> Iterator[_Cell]:
     """Every combination of some grids, composed."""
-    combinations = [_combinations(grid) for grid in grids]
+    combinations = [_combinations(grid.overrides) for grid in grids]
     total = sum(map(len, combinations))
     done = 0
-    for each in combinations:
+    for grid, each in zip(grids, combinations, strict=True):
         for overrides in each:
             done += 1
             tell(f"planning … {done} of {total} cells")
             try:
-                yield composer.compose(overrides), overrides
+                config = composer.compose(overrides)
+                yield dataclasses.replace(config, cell=grid.name or config.cell), overrides
             except UserError as error:
                 if len(each) == 1:
                     raise
@@ -312,7 +327,7 @@ def _runs(name: str, cells: list[_Cell], seeds: list[int]) -> list[PlannedRun]:
     settings = _settings([config for config, _ in cells])
     runs = []
     for (config, overrides), own in zip(cells, settings, strict=True):
-        label = named(configs.cell(config), own) if own else None
+        label = named(configs.cell(config), own) if own else config.cell
         runs += [
             PlannedRun(
                 dataclasses.replace(config, seed=seed, name=name, cell=label),

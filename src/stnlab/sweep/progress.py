@@ -11,6 +11,7 @@ from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console, Group
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
@@ -27,6 +28,7 @@ from stnlab.sweep.ledger import (
     seconds_left,
     share_done,
 )
+from stnlab.sweep.names import Name
 
 _TERMINAL_SECONDS, _PIPE_SECONDS = 0.5, 1.0
 _PATIENCE_SECONDS = 1.0  # without a word
@@ -47,6 +49,7 @@ class SweepProgress:
             index for index, each in enumerate(standings) if each.status is Status.failed
         }
         self._stop = threading.Event()
+        self.told: set[int] = set()  # the places of the runs whose failure was told
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._live: Live | None = None
         self._bar = Progress(
@@ -93,6 +96,8 @@ class SweepProgress:
                 self._failed_before.discard(index)
             if now.status is not before.status:
                 self._tell(now)
+                if now.status is Status.failed:
+                    self.told.add(index)
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
 
@@ -138,17 +143,17 @@ class SweepProgress:
         table = Table(box=None, pad_edge=False)
         for column in ("study", "cell"):
             table.add_column(column)
-        table.add_column("seed", justify="right")
-        table.add_column("state")
+        table.add_column("seed", justify="right", no_wrap=True)
+        table.add_column("state", no_wrap=True)
         for column in ("validation", "time left"):
-            table.add_column(column, justify="right")
+            table.add_column(column, justify="right", no_wrap=True)
         standings = self._standings
         for each, left in zip(standings, left_of_each(standings), strict=True):
             if each.status is Status.running:
                 config = each.run.config
                 table.add_row(
-                    each.run.folder.path.parent.parent.name,
-                    each.run.cell,
+                    Name(each.run.folder.path.parent.parent.name),
+                    Name(each.run.cell),
                     str(config.seed),
                     _state(each),
                     _validation(each),
@@ -166,9 +171,10 @@ class SweepProgress:
             ended=f"{num_ended} of {len(standings)} ended{failed}",
             left=self._left(),
         )
-        if not table.row_count and num_ended < len(standings):
-            return Group("workers are starting …", self._bar)
-        return Group(table, self._bar)
+        waits = not table.row_count and num_ended < len(standings)
+        # The terminal writes a ^C of its own at the end, and one that ran over could not be erased.
+        bar = Constrain(self._bar, self._console.width - len("^C") - 1)
+        return Group("workers are starting …" if waits else table, bar)
 
 
 def _state(standing: Standing) -> str:

@@ -18,6 +18,7 @@ from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.folder import ReadOnlyError
 from stnlab.stopping import Stop, StoppedError, TerminatedError
 from stnlab.sweep.ledger import Standing, Status, forget_data, look, seconds_left, share_done
+from stnlab.sweep.names import Name
 from stnlab.sweep.outcome import print_table
 from stnlab.sweep.plan import PlannedRun, StudyPlan, Tell, plan, studies
 from stnlab.sweep.progress import SweepProgress, say_left, told
@@ -72,6 +73,7 @@ class Sweep:
         if not self.config.overwrite:
             _refuse_other_configs(standings)
         num_done = sum(each.status is Status.done for each in standings)
+        told: set[int] = set()
         is_read_only = False
         try:
             changed = _write_records(self.plans)
@@ -83,14 +85,15 @@ class Sweep:
             console.print(f"{num_done} of {len(standings)} runs are complete")
         if num_done < len(standings):
             changed = True
-            with SweepProgress(console, standings, self.num_workers):
+            with SweepProgress(console, standings, self.num_workers) as progress:
                 self._run()
+            told = progress.told
         if is_read_only:
             for each in self.plans:
                 print_table(console, each.path)
             return
         self._report(changed)
-        _tell_failures(standings)
+        _tell_failures(standings, told)
 
     def _run(self) -> None:
         """Launch what is not complete until all is, or has failed."""
@@ -216,13 +219,15 @@ def _write_records(plans: list[StudyPlan]) -> bool:
     return changed
 
 
-def _tell_failures(standings: list[Standing]) -> None:
-    failed = [each for each in standings if each.status is not Status.done]
+def _tell_failures(standings: list[Standing], told: set[int]) -> None:
+    """Name the runs that failed, and say why where that was not told when it happened."""
+    failed = [place for place, each in enumerate(standings) if each.status is not Status.done]
     if failed:
-        lines = [
-            f"  {each.run}: {(each.message or each.status.value).splitlines()[-1]}"
-            for each in failed
-        ]
+        lines = []
+        for place in failed:
+            each = standings[place]
+            reason = (each.message or each.status.value).splitlines()[-1]
+            lines.append(f"  {each.run}" + ("" if place in told else f": {reason}"))
         raise UserError(
             f"{len(failed)} of {len(standings)} runs failed; each folder's error.txt has the whole "
             "story, and the same command tries them again:\n" + "\n".join(lines)
@@ -233,7 +238,7 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
     """``dry_run``: each cell's seeds by status, and the time left."""
     table = Table(box=None, pad_edge=False)
     for column in ("study", "cell"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     statuses = [status for status in Status if any(each.status is status for each in standings)]
     for status in statuses:
         table.add_column(status.value)
@@ -242,7 +247,7 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
         study = each.run.folder.path.parent.parent.name
         cells.setdefault((study, each.run.cell), []).append(each)
     for (study, cell), rows in cells.items():
-        table.add_row(study, cell, *(_seeds(rows, status) for status in statuses))
+        table.add_row(Name(study), Name(cell), *(_seeds(rows, status) for status in statuses))
     console.print(table)
     for each in standings:
         if each.message:
@@ -251,11 +256,24 @@ def _print_plan(console: Console, standings: Sequence[Standing], num_workers: in
     if num_done == len(standings):
         console.print(f"all {num_done} runs are done")
         return
-    left = seconds_left(standings, num_workers)
-    estimate = "no run is done yet to learn from" if left is None else say_left(left)
     console.print(
-        f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: {estimate}"
+        f"{num_done} of {len(standings)} runs done; time left, {num_workers} at once: "
+        f"{_estimate(standings, num_workers)}",
+        soft_wrap=not console.is_terminal,
     )
+
+
+def _estimate(standings: Sequence[Standing], num_workers: int) -> str:
+    """The time left in words, and what it is learned from."""
+    left = seconds_left(standings, num_workers)
+    if left is not None:
+        return f"{say_left(left)}, learned from what is done"
+    from stnlab.sweep.speed import NUM_STEPS, seconds_an_epoch  # it takes torch
+
+    left = seconds_left(standings, num_workers, seconds_an_epoch(standings))
+    if left is None:
+        return "no run is done yet to learn from"
+    return f"{say_left(left)}, learned from {NUM_STEPS} steps of training on this machine just now"
 
 
 def _seeds(rows: list[Standing], status: Status) -> str:

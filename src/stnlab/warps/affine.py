@@ -41,6 +41,9 @@ class AffineFamily(ImageWarp):
 
         return affine_grid(self._normalised(theta, size), size, align_corners)
 
+    def local_affine(self, theta: "Tensor", size: tuple[int, int]) -> "Tensor":
+        return self._normalised(theta, size)
+
     def area(
         self, theta: "Tensor", image_size: tuple[int, int], view_size: tuple[int, int]
     ) -> "Tensor":

@@ -44,7 +44,7 @@ def find(root: Path) -> dict[str, Path] | None:
 
 def read(files: dict[str, Path]) -> SeriesSource:
     """The problem of some files."""
-    parts = {"train" if part == "all" else part: _read(file) for part, file in files.items()}
+    parts = {"train" if part == "all" else part: read_part(file) for part, file in files.items()}
     numbers = {part: found.x.shape[1] for part, found in parts.items()}
     if len(set(numbers.values())) > 1:
         said = ", ".join(f"{part} {number}" for part, number in numbers.items())
@@ -57,7 +57,12 @@ def read(files: dict[str, Path]) -> SeriesSource:
     return SeriesSource(parts, columns, list(files.values()))
 
 
-def _read(file: Path) -> Read:
+def read_part(file: Path) -> Read:
+    """The series of one file.
+
+    Raises:
+        UserError: naming the line.
+    """
     try:
         lines = file.read_text(encoding="utf-8", errors="strict").splitlines()
     except UnicodeDecodeError as error:
@@ -75,6 +80,8 @@ def _read(file: Path) -> Read:
         *dimensions, label = line.split(":")
         if not dimensions:
             raise _refused(file, number, "has no ':' before a class")
+        if label.strip() in ("", "?"):
+            raise _refused(file, number, "has no class after its last ':'")
         if series and len(dimensions) != len(series[0]):
             raise _refused(
                 file, number, f"has {len(dimensions)} dimensions, and the first {len(series[0])}"

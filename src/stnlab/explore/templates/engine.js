@@ -44,8 +44,8 @@ const engine = (() => {
     return grid;
   }
 
-  // Bilinear; outside lies 0, or with "border" the nearest pixel.
-  function sample(image, grid, [height, width], padding, alignCorners) {
+  // Bilinear; outside lies 0, with "border" the nearest pixel, or with "black" a channel's own value.
+  function sample(image, grid, [height, width], padding, alignCorners, black = []) {
     const [channels, rows, columns] = image.shape;
     const count = height * width,
       out = new Float32Array(channels * count);
@@ -62,14 +62,14 @@ const engine = (() => {
         [top, 1 - (y - top)],
         [top + 1, y - top],
       ]) {
-        if (row < 0 || row >= rows) continue;
         for (const [column, rightward] of [
           [left, 1 - (x - left)],
           [left + 1, x - left],
         ]) {
-          if (column < 0 || column >= columns) continue;
+          const inside = row >= 0 && row < rows && column >= 0 && column < columns;
+          if (!inside && !black.length) continue;
           for (let c = 0; c < channels; c++) {
-            const value = image.data[(c * rows + row) * columns + column];
+            const value = inside ? image.data[(c * rows + row) * columns + column] : black[c];
             out[c * count + i] += downward * rightward * value;
           }
         }
@@ -142,6 +142,16 @@ const engine = (() => {
     return { data, shape: [channels, height, total] };
   }
 
+  // What batch norm makes of a channel is one line: its slope and where it starts.
+  function lineOf({ norm }, weights, channel) {
+    if (!norm) return [1, 0];
+    const [weight, bias, mean, variance] = ["weight", "bias", "running_mean", "running_var"].map(
+      (name) => weights[norm[name] + channel],
+    );
+    const slope = weight / Math.sqrt(variance + norm.eps);
+    return [slope, bias - slope * mean];
+  }
+
   function convPoolRelu(image, layer, weights) {
     const [channels, height, width] = image.shape;
     const isSeries = layer.kernel.length === 1,
@@ -152,12 +162,13 @@ const engine = (() => {
     const out = new Float32Array(layer.out * rows * columns);
     const plane = new Float64Array(pooled * rows * 2 * columns);
     for (let o = 0; o < layer.out; o++) {
-      plane.fill(weights[layer.bias + o]);
+      const [slope, start] = lineOf(layer, weights, o);
+      plane.fill(slope * weights[layer.bias + o] + start);
       let at = layer.weight + o * channels * down * across;
       for (let c = 0; c < channels; c++) {
         for (let dy = 0; dy < down; dy++) {
           for (let dx = 0; dx < across; dx++) {
-            const weight = weights[at++];
+            const weight = slope * weights[at++];
             for (let y = 0; y < pooled * rows; y++) {
               const from = (c * height + y + dy) * width + dx,
                 to = y * 2 * columns;
@@ -202,6 +213,11 @@ const engine = (() => {
     }, joined);
   }
 
+  // No entry further from the centre than the bound.
+  function keptNear(theta, [centre, bound]) {
+    return theta.map((value, k) => centre[k] + bound * Math.tanh((value - centre[k]) / bound));
+  }
+
   function softmax(logits) {
     const most = Math.max(...logits);
     const shares = Array.from(logits, (value) => Math.exp(value - most));
@@ -241,10 +257,12 @@ const engine = (() => {
           }));
       const num = transformer.names.length;
       views = [];
-      for (const image of seen) {
+      for (const [channel, image] of seen.entries()) {
+        const black = transformer.padding_value ?? [];
         const all = through(transformer.localization, [image], weights);
         for (let k = 0; k < all.length; k += num) {
-          const theta = Array.from(all.subarray(k, k + num));
+          const said = Array.from(all.subarray(k, k + num));
+          const theta = transformer.bounded ? keptNear(said, transformer.bounded) : said;
           const ofGrid = transformer.has_values ? theta.slice(0, -2) : theta;
           const grid = network.gridOf(ofGrid);
           thetas.push(theta);
@@ -255,6 +273,7 @@ const engine = (() => {
             transformer.size,
             transformer.padding,
             transformer.align_corners,
+            transformer.per_channel ? black.slice(channel, channel + 1) : black,
           );
           const [slope, offset] = transformer.has_values ? theta.slice(-2) : [1, 0];
           views.push({ ...view, data: view.data.map((value) => slope * value + offset) });

@@ -1,7 +1,7 @@
 """Configs: every file composes, and every mistake gets one clear message."""
 
-import re
 import inspect
+import re
 import shutil
 from dataclasses import fields
 

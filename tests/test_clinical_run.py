@@ -69,7 +69,7 @@ def test_every_model_leaves_a_whole_folder(of_series, model):
     assert (outcome.path / "theta.csv").exists() == has_warp
     assert ("planted" in metrics) == has_warp
     assert sorted(each.name for each in (outcome.path / "figures").glob("*")) == (
-        ["clusters.png", "theta.png", "warped-series.png"] if has_warp else []
+        ["clusters.png", "share-outside.svg", "theta.png", "warped-series.png"] if has_warp else []
     )
 
 
@@ -88,7 +88,7 @@ def test_every_warp_of_time_leaves_a_whole_folder(of_series, warp, num, per_chan
     assert outcome.metrics["collapsed"] in (True, False)
     figures = {each.name for each in (outcome.path / "figures").glob("*")}
     which = "time-warps.png" if per_channel or warp != "time-affine" else "theta.png"
-    assert figures == {"clusters.png", "warped-series.png", which}
+    assert figures == {"clusters.png", "share-outside.svg", "warped-series.png", which}
     found = load(outcome.path).predict(np.zeros((2, 17, 48), np.float32))
     shape = (2, 76 if per_channel else 1, 48)
     assert found.moments.shape == found.inverse_moments.shape == shape

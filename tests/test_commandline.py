@@ -65,7 +65,7 @@ def planned(sweep_py, *arguments):
 
 @pytest.mark.parametrize(
     "studies",
-    ["study=RTS,rot90", "study=[RTS,rot90]", "study=glob(*,exclude=[i*,*-*,c*,m*,p*,s*])"],
+    ["study=RTS,rot90", "study=[RTS,rot90]", "study=glob(*,exclude=[i*,*-*,c*,j*,m*,p*,s*])"],
 )
 def test_several_studies_are_all_run(sweep_py, studies):
     assert planned(sweep_py, studies, "seeds=[0]") == [

@@ -282,7 +282,10 @@ def test_every_layout_and_network_train(data, tmp_path, layout, model):
     assert outcome.metrics["data"]["examples"] == "series"
     assert outcome.metrics["best"]["test"]["n"] == outcome.metrics["test"]["n"]
     files = {each.name for each in (outcome.path / "figures").iterdir()}
-    assert files == {"confusion.png", *(["warped-series.png"] if model == "ts-stn" else [])}
+    assert files == {
+        "confusion.png",
+        *(["share-outside.svg", "warped-series.png"] if model == "ts-stn" else []),
+    }
     lines = (outcome.path / "predictions.csv").read_text().splitlines()
     rows = list(csv.DictReader(lines))
     right = sum(row["prediction"] == row["y_true"] for row in rows)

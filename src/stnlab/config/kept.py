@@ -68,11 +68,13 @@ def _name(group: str, node: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
     offered, own = parts.offered(group), str(node.get("name"))
     if own in offered:
         return own
-    fitting = [
-        name
+    # By its keys: the part that has them and the fewest others, as one that extends it has more.
+    num_keys = {
+        name: len(fields)
         for name, part in offered.items()
-        if node.keys() <= {field.name for field in dataclasses.fields(part)}
-    ]
+        if node.keys() <= (fields := {field.name for field in dataclasses.fields(part)})
+    }
+    fitting = [name for name, num in num_keys.items() if num == min(num_keys.values())]
     if len(fitting) != 1:
         raise UserError(f"its {group} is '{own}', which is of no part that is known.")
     return fitting[0]

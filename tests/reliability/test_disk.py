@@ -103,10 +103,10 @@ def test_the_commands_on_a_full_disk(disk, train_py, sweep_py):
         assert "No space left on device" in err
         assert err.count("\n") == 1
     with room(disk, 400):
-        status, _, err = sweep_py(*CNN, output_dir, "name=many", "seeds=[0]")
+        status, out, err = sweep_py(*CNN, output_dir, "name=many", "seeds=[0]")
         assert status == 1
-        assert "No space left on device" in err
-        assert "Traceback" not in err
+        assert "No space left on device" in out + err
+        assert "Traceback" not in out + err
 
 
 def test_a_read_only_disk(disk, sweep_py):

@@ -65,7 +65,7 @@ def text_of(folder):
 def test_a_report_on_images_speaks_of_these_images(pictures):
     text = text_of(pictures)
     assert not re.search(FOREIGN, text, re.IGNORECASE)
-    assert "| row | n | accuracy on clean test images |" in text
+    assert "| row | n | accuracy on clean test images, % |" in text
     assert "shapes: 32 images to train on, 4 held out for validation, 15 to test on." in text
     assert "shapes: training images are distorted anew at every epoch (rotation 45, tran" in text
     assert "best validation accuracy are both tested" in text
@@ -77,8 +77,8 @@ def test_a_report_on_images_speaks_of_these_images(pictures):
 def test_a_report_on_series_speaks_of_these_series(series):
     text = text_of(series)
     assert not re.search(FOREIGN, text, re.IGNORECASE)
-    assert "| row | n | accuracy on test series of the last epoch |" in text
-    assert "| row | accuracy on test series of the best validation epoch |" in text
+    assert "| row | n | accuracy on test series of the last epoch, % |" in text
+    assert "| row | accuracy on test series of the best validation epoch, % |" in text
     assert "waves: 43 series to train on, 5 held out for validation, 12 to test on." in text
     assert "distorted" not in text
     assert "One variable of three test series, the first in which it was measured" in text

@@ -98,7 +98,8 @@ def test_hyperparameters_beside_results(run):
         assert shown == pytest.approx(part["test"]["clean"]["accuracy"])
     # Results are columns there, and no charts of one dot elsewhere.
     assert {tag.split("/")[0] for tag in events.Tags()["scalars"]} == {
-        *("loss", "accuracy", "learning rate", "theta of view 0", "theta of view 1")
+        *("loss", "accuracy", "learning rate", "theta of view 0", "theta of view 1"),
+        "share outside",
     }
 
 

@@ -68,13 +68,17 @@ def _name(group: str, node: Mapping[str, Any], plain: Mapping[str, Any]) -> str:
     offered, own = parts.offered(group), str(node.get("name"))
     if own in offered:
         return own
-    # By its keys: the part that has them and the fewest others, as one that extends it has more.
-    num_keys = {
-        name: len(fields)
+    # By its keys: the part that has them, before those that were derived from it.
+    having = {
+        name: part
         for name, part in offered.items()
-        if node.keys() <= (fields := {field.name for field in dataclasses.fields(part)})
+        if node.keys() <= {field.name for field in dataclasses.fields(part)}
     }
-    fitting = [name for name, num in num_keys.items() if num == min(num_keys.values())]
+    fitting = [
+        name
+        for name, part in having.items()
+        if all(issubclass(other, part) for other in having.values())
+    ]
     if len(fitting) != 1:
         raise UserError(f"its {group} is '{own}', which is of no part that is known.")
     return fitting[0]

@@ -34,7 +34,7 @@ SEEDS, BATCH_SIZE, ROUNDS, STEPS = 5, 64, 9, 10
 
 def batch_of_seeds(networks: list[torch.nn.Module]) -> Callable[[Tensor, Tensor], None]:
     """A step of all networks by torch.vmap: inputs (seeds, N, C, H, W), targets (seeds, N)."""
-    parameters, _ = torch.func.stack_module_state(networks)  # type: ignore[arg-type]
+    parameters, _ = torch.func.stack_module_state(networks)  # type: ignore[arg-type]  # typed as a list of all, takes any
     leaves = {name: each.detach().requires_grad_() for name, each in parameters.items()}
     optimizer = torch.optim.Adam(leaves.values(), fused=True)
 

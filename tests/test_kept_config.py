@@ -8,7 +8,7 @@ from stnlab.config.identity import with_defaults
 from stnlab.errors import UserError
 
 KEPT = sorted((PROJECT_DIR / "results").rglob("config.yaml"))
-DATASETS = ["rot90", "two-channel", "same-image", "mimic", "physionet2012"]
+DATASETS = ["rot90", "two-channel", "same-image", "mimic", "physionet2012", "jaderberg-tc"]
 
 
 @pytest.mark.parametrize(

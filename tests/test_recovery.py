@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from stnlab.distortions import Similarity
+from stnlab.distortions.canvas import Canvas
 from stnlab.evaluation import recovery
 from stnlab.evaluation.recovery import Motion, Moved, applied, curve, summary, taken_back
 from stnlab.folder import RunFolder
@@ -53,6 +54,10 @@ def test_what_a_distortion_does_is_read_off_its_map():
         torch.testing.assert_close(found.scale.exp(), scale)
         shifts = torch.stack([found.shift_x, found.shift_y], dim=1)
         torch.testing.assert_close(shifts, shift * width, atol=1e-4, rtol=0)
+        # What is placed among crops has their numbers behind theta.
+        placed = torch.cat([theta.flatten(1), torch.ones(len(theta), 10)], dim=1)
+        on_canvas = applied(Canvas(crops=2).affine(placed, (height, width)))
+        assert all(torch.equal(*pair) for pair in zip(on_canvas, found, strict=True))
 
 
 def test_the_inverse_takes_all_back():

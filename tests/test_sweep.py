@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from own_data import write_ts
 from rich.console import Console
 from rich.table import Table
 from short_run import SHORT
@@ -449,6 +450,17 @@ def test_before_any_run_is_done_an_epoch_is_timed(tmp_path):
     assert not list(tmp_path.iterdir())
     elsewhere = planned(*grid, f"dataset.root='{tmp_path}'", name="short", seeds=[0])[0]
     assert seconds_an_epoch([look(run) for run in elsewhere.runs]) == {}  # and no download
+
+
+def test_series_of_unequal_length_and_epochs_of_one_step_are_timed(tmp_path):
+    write_ts(tmp_path / "data" / "Waves_TRAIN.ts", [50, 40, 30])
+    write_ts(tmp_path / "data" / "Waves_TEST.ts", [50, 45, 30])
+    root = f"dataset.root='{tmp_path / 'data'}'"
+    grid = ["dataset=ucr", "dataset.problem=Waves", root, "model=cnn,ts-stn"]
+    (short,) = planned(*grid, f"output_dir='{tmp_path}'", name="short", seeds=[0])
+    found = seconds_an_epoch([look(run) for run in short.runs])
+    assert len(found) == 2
+    assert all(seconds > 0 for seconds in found.values())
 
 
 def test_an_engine_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatch, sweep_py):

@@ -173,11 +173,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for each in baselines(problem, given.root):
                 print(f"{each.problem}: {each.method} {each.accuracy:.2%} ({each.seconds} s)")
                 found.append(each)
-        if given.out is not None:
-            write_atomically(given.out, as_csv(found))
+                if given.out is not None:  # each may have taken minutes
+                    write_atomically(given.out, as_csv(found))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     except OSError as error:
         print(f"error: --out: cannot write {given.out} ({error.strerror}).", file=sys.stderr)
         return 1

@@ -161,8 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.out is not None:
             write_atomically(given.out, as_csv(choices))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+        return error.tell()
     except OSError as error:
         print(f"error: --out: cannot write {given.out} ({error.strerror}).", file=sys.stderr)
         return 1

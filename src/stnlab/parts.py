@@ -37,6 +37,7 @@ from stnlab.errors import UserError
 from stnlab.rules import (
     require_count,
     require_folder_name,
+    require_not_negative,
     require_path,
     require_positive,
 )
@@ -399,6 +400,7 @@ class TimeWarp(WarpPart):
     num_axes: ClassVar[int] = 1
 
     per_channel: bool = False  # a warp for each channel; those of one variable share theirs
+    roughness: float = 0.0  # so many times roughness_of is added to the loss of training
 
     def moments(
         self,
@@ -444,9 +446,22 @@ class TimeWarp(WarpPart):
         """
         return self.moments(theta, num_steps, True).diff(dim=1).abs().median(dim=1).values
 
-    def penalty(self, theta: "Tensor") -> "Tensor | None":  # noqa: ARG002
+    def roughness_of(self, theta: "Tensor") -> "Tensor":
+        """How far thetas (N, parameters) are from leaving all as it is, on the mean: ().
+
+        Here it is the squared distance of theta from the identity; a family that bends time says
+        how much it does.
+        """
+        away = theta - theta.new_tensor(self.identity)
+        return away.square().sum(dim=1).mean()
+
+    def penalty(self, theta: "Tensor") -> "Tensor | None":
         """What is added to the loss of training for thetas (N, parameters): (), or nothing."""
-        return None
+        return None if self.roughness == 0 else self.roughness * self.roughness_of(theta)
+
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
+        super().check(config, spec)
+        require_not_negative("warp.roughness", self.roughness)
 
     def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
         """What thetas (N, parameters) say, by name: (N,) each."""

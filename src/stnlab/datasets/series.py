@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
+from stnlab.data.spec import DatasetSpec, SeriesSpec
 from stnlab.datasets.own import OwnData
 from stnlab.parts import SeriesDataset, add_dataset
 from stnlab.rules import require
@@ -32,17 +32,7 @@ class Series(OwnData, SeriesDataset):
     keep_lengths: bool = False
 
     def spec(self) -> SeriesSpec:
-        source = self._source()
-        return SeriesSpec(
-            Task.multiclass,
-            channels=len(source.channels),
-            size=(source.num_steps,),
-            num_classes=len(source.classes),
-            columns=source.channels,
-            classes=source.classes,
-            unit=self.unit,
-            unequal_lengths=source.lengths is not None,
-        )
+        return self._source().spec(self.unit)
 
     def load(self) -> "SeriesParts":
         """Standardise by the training part, fill what is missing, and hold out the other parts."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
-from stnlab.data.spec import DatasetSpec, SeriesSpec, Task
+from stnlab.data.spec import DatasetSpec, SeriesSpec
 from stnlab.parts import SeriesDataset, add_dataset
 from stnlab.rules import require, require_path, require_seed
 
@@ -53,17 +53,7 @@ class Ucr(SeriesDataset):
     download: bool = False  # true: fetch a problem that is not there
 
     def spec(self) -> SeriesSpec:
-        source = self._source()
-        return SeriesSpec(
-            Task.multiclass,
-            channels=len(source.channels),
-            size=(source.num_steps,),
-            num_classes=len(source.classes),
-            columns=source.channels,
-            classes=source.classes,
-            unit="steps",
-            unequal_lengths=source.lengths is not None,
-        )
+        return self._source().spec("steps")
 
     def load(self) -> "SeriesParts":
         source = self._source()

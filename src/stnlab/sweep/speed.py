@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 
 from stnlab.errors import UserError
@@ -49,15 +49,15 @@ def _seconds_an_epoch(config: ExperimentConfig) -> float:
         network = build_network(config, experiment.spec)
         optimizer = config.optimizer.build([{"params": list(network.parameters())}])
         batches = experiment.train_batches()
-        num_steps = 0
-        for inputs, targets in islice(batches, _NUM_STEPS_BEFORE + NUM_STEPS):
-            if num_steps == _NUM_STEPS_BEFORE:
+        epochs = chain.from_iterable(repeat(batches))  # one may have fewer steps
+        for step, batch in enumerate(islice(epochs, _NUM_STEPS_BEFORE + NUM_STEPS)):
+            if step == _NUM_STEPS_BEFORE:
                 began = time.perf_counter()
+            inputs, targets, *lengths = batch
             optimizer.zero_grad()
-            scores.loss(network(inputs), targets).backward()  # type: ignore[no-untyped-call]
+            loss = scores.loss(network(inputs, *lengths), targets)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's has no types
             optimizer.step()
-            num_steps += 1
-        timed = num_steps - _NUM_STEPS_BEFORE
-        return len(batches) * (time.perf_counter() - began) / timed if timed > 0 else 0.0
+        return len(batches) * (time.perf_counter() - began) / NUM_STEPS
     finally:
         torch.set_num_threads(threads)

@@ -4,14 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stnlab.data.spec import DatasetSpec
 from stnlab.parts import TimeWarp, add_warp
-from stnlab.rules import require_not_negative
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from stnlab.schema import ExperimentConfig
 
 
 @add_warp("time-affine")
@@ -26,8 +22,6 @@ class TimeAffineWarp(TimeWarp):
     identity = (1.0, 0.0)
 
     name: str = "time-affine"
-    # So many times the mean square of theta less the identity is added to the loss of training.
-    roughness: float = 0.0
 
     def start(self, affine: Sequence[float]) -> tuple[float, ...] | None:
         return tuple(affine[4:]) if list(affine[:4]) == [1, 0, 0, 0] else None
@@ -55,16 +49,6 @@ class TimeAffineWarp(TimeWarp):
         from stnlab.geometry.time import inverse, moments
 
         return moments(*inverse(*theta.unbind(1)), num_steps, align_corners, lengths)
-
-    def penalty(self, theta: "Tensor") -> "Tensor | None":
-        if self.roughness == 0:
-            return None
-        away = theta - theta.new_tensor(self.identity)
-        return self.roughness * away.square().sum(dim=1).mean()
-
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
-        super().check(config, spec)
-        require_not_negative("warp.roughness", self.roughness)
 
     def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":  # noqa: ARG002
         return theta[:, 0].abs()

@@ -3,14 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from stnlab.data.spec import DatasetSpec
 from stnlab.parts import TimeWarp
-from stnlab.rules import require_not_negative
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from stnlab.schema import ExperimentConfig
 
 _NUM_POINTS = 101  # at which a curve is looked at
 
@@ -22,8 +18,6 @@ class TimeCurve(TimeWarp):
     That is :meth:`displacement`, how far from it, :meth:`inverse_displacement`, and
     :meth:`roughness_of` thetas.
     """
-
-    roughness: float = 0.0  # so many times the curve's roughness is added to the loss of training
 
     def displacement(self, theta: "Tensor", at: "Tensor") -> "Tensor":
         """How far from each time it is read: theta (N, parameters) and at (points,), or
@@ -63,9 +57,6 @@ class TimeCurve(TimeWarp):
         back = self.inverse_displacement
         return moved(lambda at: back(theta, at), num_steps, align_corners, lengths, theta)
 
-    def penalty(self, theta: "Tensor") -> "Tensor | None":
-        return None if self.roughness == 0 else self.roughness * self.roughness_of(theta)
-
     def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
         """The mean shift in halves of the series, as theta23, and the lowest and highest tempo."""
         import torch
@@ -78,7 +69,3 @@ class TimeCurve(TimeWarp):
             "slowest": tempo.amin(dim=1),
             "fastest": tempo.amax(dim=1),
         }
-
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
-        super().check(config, spec)
-        require_not_negative("warp.roughness", self.roughness)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stnlab.data.labels import Labels, encode
+from stnlab.data.spec import SeriesSpec, Task
 from stnlab.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,6 +109,19 @@ class SeriesSource:
             axis=0,
         )
         return kept
+
+    def spec(self, unit: str) -> SeriesSpec:
+        """What networks and reports know of the series; ``unit`` is what a step is."""
+        return SeriesSpec(
+            Task.multiclass,
+            channels=len(self.channels),
+            size=(self.num_steps,),
+            num_classes=len(self.classes),
+            columns=self.channels,
+            classes=self.classes,
+            unit=unit,
+            unequal_lengths=self.lengths is not None,
+        )
 
     @property
     def channels(self) -> tuple[str, ...]:

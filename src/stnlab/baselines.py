@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from stnlab.errors import UserError
-from stnlab.files import write_atomically
+from stnlab.files import write_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -174,12 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{each.problem}: {each.method} {each.accuracy:.2%} ({each.seconds} s)")
                 found.append(each)
                 if given.out is not None:  # each may have taken minutes
-                    write_atomically(given.out, as_csv(found))
+                    write_out(given.out, as_csv(found))
     except UserError as error:
         return error.tell()
-    except OSError as error:
-        print(f"error: --out: cannot write {given.out} ({error.strerror}).", file=sys.stderr)
-        return 1
     return 0
 
 

@@ -17,7 +17,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from stnlab.errors import UserError, did_you_mean
-from stnlab.files import write_atomically
+from stnlab.files import write_out
 
 _REPEATED = ("seed", "dataset.fold")  # a candidate's runs differ in these
 _BY = "dataset.problem,model.name,warp.name"
@@ -159,12 +159,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for each in choices:
             print(f"{each.score:.2%}  {each.overrides}")
         if given.out is not None:
-            write_atomically(given.out, as_csv(choices))
+            write_out(given.out, as_csv(choices))
     except UserError as error:
         return error.tell()
-    except OSError as error:
-        print(f"error: --out: cannot write {given.out} ({error.strerror}).", file=sys.stderr)
-        return 1
     return 0
 
 

@@ -86,6 +86,20 @@ def write_atomically(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
+def write_out(path: Path, content: str) -> None:
+    """Write the text file that a command's ``--out`` names, in one step.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(
+            f"--out: cannot write {path} ({error.strerror or error}). Name another file."
+        ) from error
+
+
 def read_yaml(path: Path) -> Any:
     """What a YAML file of plain values holds.
 

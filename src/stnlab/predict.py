@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from stnlab import extensions
 from stnlab.errors import UserError
-from stnlab.files import replacing, write_atomically
+from stnlab.files import replacing, write_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,7 +82,7 @@ def _predict(given: argparse.Namespace) -> None:
     for name, label, shares in zip(names, prediction.labels, prediction.probabilities, strict=True):
         print(f"{name}: {trained.classes[label]} ({shares[label]:.1%})")
     if given.out is not None:
-        _write(given.out, _as_csv(trained, names, prediction))
+        write_out(given.out, _as_csv(trained, names, prediction))
     if given.moments is not None:
         _save_moments(given.moments, trained, names, prediction)
     if given.figure is not None:
@@ -125,15 +125,6 @@ def _as_csv(trained: "Trained", names: Sequence[str], prediction: "Prediction") 
         numbers = [number for each in values for number in each.tolist()]
         writer.writerow([name, trained.classes[label], *numbers])
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        write_atomically(path, text)
-    except OSError as error:
-        raise UserError(
-            f"--out: cannot write {path} ({error.strerror}). Name another file."
-        ) from error
 
 
 def _save_moments(

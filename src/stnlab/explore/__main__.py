@@ -36,14 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _write(runs: Sequence[Path], out: Path) -> None:
     from stnlab.explore.page import make_page
     from stnlab.explore.runs import read_run
-    from stnlab.files import write_atomically
+    from stnlab.files import write_out
 
     _require_place(out)
     page = make_page([read_run(path) for path in runs])
-    try:
-        write_atomically(out, page.html)
-    except OSError as error:
-        raise UserError(f"--out: cannot write {out} ({error.strerror or error}).") from error
+    write_out(out, page.html)
     for note in page.notes:
         print(note)
     print(f"page: {out} ({len(page.html) / 1e6:.1f} MB)")

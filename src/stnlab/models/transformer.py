@@ -104,6 +104,17 @@ class WarpingModel(ModelPart):
         """Thetas (views, parameters) that are predicted at first; None leaves PyTorch's own."""
         return config.init.start(config.warp, self.num_thetas(spec), config.seed)
 
+    def at_start(
+        self, config: "ExperimentConfig", spec: DatasetSpec, channels: int, num_views: int
+    ) -> "ThetaNetwork":
+        """The localization network of inputs (N, channels, *size), as it begins."""
+        identity = self.identity(config, spec)
+        localization = self.localization.build(channels, spec.size, num_views, identity)
+        start = self.start(config, spec)
+        if start is not None:
+            localization.start_at(start)
+        return localization
+
     def penalty(
         self, config: "ExperimentConfig", spec: DatasetSpec
     ) -> "Callable[[Tensor], Tensor] | None":
@@ -162,12 +173,6 @@ def build_spatial_transformer(
     warp = config.warp
     assert isinstance(warp, ImageWarp)
     channels = 1 if per_channel else spec.channels
-    localization = model.localization.build(
-        channels, spec.size, model.num_thetas(spec), model.identity(config, spec)
-    )
-    start = model.start(config, spec)
-    if start is not None:
-        localization.start_at(start)
     return SpatialTransformer(
         (spec.channels, *spec.size),
         warp,
@@ -176,5 +181,5 @@ def build_spatial_transformer(
         padding_mode=config.padding.label,
         padding_value=config.padding.value(config.dataset, spec),
         align_corners=align_corners,
-        localization=localization,
+        localization=model.at_start(config, spec, channels, model.num_thetas(spec)),
     )

@@ -78,11 +78,6 @@ def build_transformer(
 
     warp = config.warp
     assert isinstance(warp, TimeWarp)
-    identity = model.identity(config, spec)
-    localization = model.localization.build(spec.channels, spec.size, 1, identity)
-    start = model.start(config, spec)
-    if start is not None:
-        localization.start_at(start)
     return TimeTransformer(
         (spec.channels, *spec.size),
         warp,
@@ -90,7 +85,7 @@ def build_transformer(
         slope_and_offset=slope_and_offset,
         padding_mode=config.padding.label,
         align_corners=model.align_corners,
-        localization=localization,
+        localization=model.at_start(config, spec, spec.channels, 1),
     )
 
 

@@ -8,13 +8,16 @@ One process, one thread, our data and network in a plain loop. "blocks" is the t
 kernel, its call included, "matrix products" that in linear layers (and in convolutions, where the
 kernel is not taken: STNLAB_KERNEL=torch), "limit" what the FLOPs of both take at the speed of a
 large matrix product on one core; all other columns have no FLOPs to speak of: they are memory
-traffic and fixed costs. The result is written to benchmarks/results/profile-CLASS.json.
+traffic and fixed costs. Step, profile and matrix product are measured in turn; what is told is the
+median of seven rounds. The result is written to benchmarks/results/profile-CLASS.json.
 """
 
 import argparse
 import json
+import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
@@ -57,43 +60,53 @@ _KINDS = {
     "dropout": ("aten::bernoulli_", "aten::native_dropout", "aten::div"),
     "optimizer": ("aten::_fused_adam",),
 }
+ROUNDS = 7
 _OTHERS = "other operators"
 _NO_OPERATOR = "outside operators"  # Python, autograd's and the dispatcher's own work
 
 
-def measure(case: tuple[Any, ...], num_steps: int, rate: float) -> dict[str, Any]:
+def measure(case: tuple[Any, ...], num_steps: int) -> dict[str, Any]:
     """Milliseconds a step of each kind of operator."""
     config = short_config(*case[:3], num_steps)
     steps = bare_steps(config)
+    whole: list[float] = []
+    limits: list[float] = []
+    operators: dict[str, list[float]] = {}
     with spared_of_needless_work():
-        for _ in range(20):
-            next(steps)
-        began = time.perf_counter()
-        for _ in range(num_steps):
-            next(steps)
-        whole = 1000 * (time.perf_counter() - began) / num_steps
-        with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            for _ in range(num_steps):
-                next(steps)
+        _ms_a_step(steps, 20)
+        for _ in range(ROUNDS):  # in turn, for a neighbour on the machine to slow down both
+            limits.append(1000 * flops(config) / flop_rate())
+            whole.append(_ms_a_step(steps, num_steps))
+            with profile(activities=[ProfilerActivity.CPU]) as profiled:
+                _ms_a_step(steps, num_steps)
+            for each in profiled.key_averages():
+                if each.key.startswith(("aten::", "_Chain")) and each.self_cpu_time_total:
+                    ms = each.self_cpu_time_total / 1000 / num_steps
+                    operators.setdefault(each.key, []).append(ms)
+    step = statistics.median(whole)
+    medians = {name: round(statistics.median(ms), 4) for name, ms in operators.items()}
     kinds: Counter[str] = Counter()
-    operators = {}
-    for each in profiled.key_averages():
-        if each.key.startswith(("aten::", "_Chain")) and each.self_cpu_time_total:
-            ms = each.self_cpu_time_total / 1000 / num_steps
-            kinds[_kind(each.key)] += ms
-            operators[each.key] = round(ms, 4)
-    kinds[_NO_OPERATOR] = max(whole - sum(kinds.values()), 0.0)
-    dearest = sorted(operators, key=operators.__getitem__, reverse=True)[:15]
-    limit = 1000 * flops(config) / rate
+    for name, ms in medians.items():
+        kinds[_kind(name)] += ms
+    kinds[_NO_OPERATOR] = max(step - sum(kinds.values()), 0.0)
+    dearest = sorted(medians, key=medians.__getitem__, reverse=True)[:15]
+    shares = [limit / ms for limit, ms in zip(limits, whole, strict=True)]
     return {
         "dataset": case[0],
         "model": case[1],
-        "ms_per_step": whole,
-        "limit_ms": limit,
-        "share_of_flop_limit": limit / whole,
+        "ms_per_step": step,
+        "limit_ms": statistics.median(limits),
+        "share_of_flop_limit": statistics.median(shares),
         "kinds": dict(kinds),
-        "dearest_operators": {name: operators[name] for name in dearest},
+        "dearest_operators": {name: medians[name] for name in dearest},
     }
+
+
+def _ms_a_step(steps: Iterator[None], num_steps: int) -> float:
+    began = time.perf_counter()
+    for _ in range(num_steps):
+        next(steps)
+    return 1000 * (time.perf_counter() - began) / num_steps
 
 
 def _kind(operator: str) -> str:
@@ -103,7 +116,7 @@ def _kind(operator: str) -> str:
     return _OTHERS
 
 
-def show(rows: list[dict[str, Any]], rate: float, console: Console) -> None:
+def show(rows: list[dict[str, Any]], console: Console) -> None:
     table = Table(box=None, title="ms a step, batch 64, one process", title_justify="left")
     kinds = [*_KINDS, _OTHERS, _NO_OPERATOR]
     for column in ("", "step", "limit", "share", *kinds):
@@ -117,7 +130,6 @@ def show(rows: list[dict[str, Any]], rate: float, console: Console) -> None:
             *(f"{row['kinds'].get(kind, 0.0):.2f}" for kind in kinds),
         )
     console.print(table)
-    console.print(f"matrix product: {rate / 1e9:.0f} GFLOP/s a core")
 
 
 def main() -> None:
@@ -129,18 +141,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.avx2:
         as_avx2()
-    num_steps = 10 if arguments.quick else 100
+    num_steps = 5 if arguments.quick else 20
     console = Console(width=160)
-    rate = flop_rate()
-    rows = [measure(case, num_steps, rate) for case in CASES]
-    show(rows, rate, console)
+    rows = [measure(case, num_steps) for case in CASES]
+    show(rows, console)
     path = RESULTS / f"profile-{processor_class()}.json"
     command = f"python -m benchmarks.profile{' --avx2' if arguments.avx2 else ''}"
     result = {
         "command": command,
         "machine": machine(),
         "kernel": blocks.path(),
-        "flop_rate": rate,
         "cases": rows,
     }
     path.write_text(json.dumps(result, indent=2) + "\n")

@@ -54,7 +54,7 @@ def test_a_study_of_the_distorted_test_says_what_of_the_published_could_be_chanc
             plain = config("jaderberg-r", row["model"], seed)
             write_run(folder / row["cell"] / f"seed={seed}", 0.99 + seed / 1000, plain=plain)
     text = report(folder).read_text()
-    assert "| row | verdict | n | accuracy under the training distortion |" in text
+    assert "| row | verdict | n | accuracy under the training distortion, % |" in text
     assert (
         "Of 2 published differences, more than chance among the test examples would make: 1."
         in text

@@ -76,9 +76,18 @@ def test_what_is_taken_back_and_the_figures_of_the_trained_network(short):
 def test_digits_before_and_after(run):
     _, events = run
     images = events.Images("digits/before above, after below")
-    assert len(images) == 2
+    assert [image.step for image in images] == [40]
     assert images[0].width > 3 * 6 * 56
     assert images[0].height == 2 * (3 * (28 + 1 + 28) + 18)  # a line of labels below each row
+
+
+def test_panels_are_200_steps_apart(short):
+    """To draw one takes as long as some hundred steps, and an epoch may be one step."""
+    settings = ("dataset=rot90", "trainer.max_epochs=7", "trainer.limit_train_batches=80")
+    events = EventAccumulator(str(train(short(*settings), Console(quiet=True)).path), {"images": 0})
+    events.Reload()
+    images = events.Images("digits/before above, after below")
+    assert [image.step for image in images] == [240, 480, 560]
 
 
 def test_hyperparameters_beside_results(run):

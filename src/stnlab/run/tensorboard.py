@@ -28,11 +28,12 @@ _MEANS = (SHARE_OUTSIDE, DETERMINANT)
 AddPanel = Callable[[Network, SummaryWriter, int], None]
 # Given the transformer and thetas (N, V, parameters) of the validation part, add what they do.
 AddWarps = Callable[[Transformer, Tensor, SummaryWriter, int], None]
-_MAX_PANELS = 25  # of a run: to draw one takes longer than an epoch of a small training part
+# Of a run at most so many, and so many steps apart: to draw one takes as long as some hundred steps.
+_MAX_PANELS, _STEPS_A_PANEL = 25, 200
 
 
 class TensorBoardReport(Checkpoint):
-    """Scalars and thetas after every epoch, warped examples after 25 at most; at the end metrics.
+    """Scalars and thetas after every epoch, warped examples after some; at the end metrics.
 
     A Checkpoint because Lightning calls those after the module's own hooks, when the epoch's
     scores are known. The step is the number of optimizer steps.
@@ -101,7 +102,7 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            if _is_shown(trainer.current_epoch + 1, int(trainer.max_epochs or 0)):
+            if _is_shown(trainer.current_epoch + 1, trainer):
                 self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None
@@ -145,9 +146,11 @@ class TensorBoardReport(Checkpoint):
             self._writer.close()
 
 
-def _is_shown(epoch: int, num_epochs: int) -> bool:
-    """Whether a panel is drawn after an epoch, counted from 1: of many, evenly spaced, the last."""
-    every = math.ceil(num_epochs / _MAX_PANELS)
+def _is_shown(epoch: int, trainer: pl.Trainer) -> bool:
+    """Whether a panel is drawn after an epoch, counted from 1: evenly spaced, and after the last."""
+    num_epochs = int(trainer.max_epochs or 0)
+    for_steps = math.ceil(_STEPS_A_PANEL / trainer.num_training_batches)
+    every = max(math.ceil(num_epochs / _MAX_PANELS), for_steps)
     return epoch == num_epochs or epoch % every == 0
 
 

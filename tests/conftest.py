@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -17,6 +18,9 @@ from stnlab.config import PROJECT_DIR, compose
 
 # torch's threads would wait for each other where tests run side by side; a run has one anyway.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where there was no compiler, each process would say so: asked for torch's operators, none does.
+if find_spec("stnlab.kernels._blocks") is None:
+    os.environ.setdefault("STNLAB_KERNEL", "torch")
 # A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 from numpy.typing import NDArray
 from torch import Tensor
 
 from stnlab.evaluation import recovery
 from stnlab.evaluation.robustness import AXIS_LABELS, Point
 from stnlab.report.panels import warp_panel
-from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save
+from stnlab.report.style import COLOURS, GREY, alone_below, colour, marker, plain, save
 
 _EXAMPLES_A_ROW = 8
 _MAX_NAMED_CLASSES, _MAX_COUNTED_CLASSES, _MAX_CURVES = 60, 25, 12  # what can be read
@@ -39,7 +40,7 @@ def draw_warps(path: Path, title: str, inputs: Tensor, views: Tensor) -> None:
     axes = figure.subplots()
     axes.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     axes.set_axis_off()
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_robustness(path: Path, title: str, points: Sequence[Point]) -> None:
@@ -78,6 +79,9 @@ def plot_share_outside(axes: Axes, steps: Mapping[float, float], **style: Any) -
     """One run's curve; the first steps, in which most is decided, are wide apart."""
     axes.plot(list(steps), [100 * share for share in steps.values()], **style)
     axes.set_xscale("log")
+    # As figures: powers, matplotlib's own, take a second to typeset.
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     axes.set_xlabel("optimizer step")
     axes.set_ylim(-4, 104)
     axes.grid(alpha=0.25)
@@ -111,7 +115,7 @@ def draw_confusion(
             for column in range(number):
                 colour = "white" if shares[row, column] > 0.5 else "black"
                 text = axes.text(column, row, str(counts[row, column]), ha="center", va="center")
-                text.set(fontsize=8, color=colour)
+                text.set(fontsize=8, color=colour, in_layout=False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     save(figure, path)
@@ -131,19 +135,18 @@ def draw_mistakes(
     columns = min(_EXAMPLES_A_ROW, len(images))
     rows = -(-len(images) // columns)
     height, width = images[0].shape[:2]
-    figure = Figure(figsize=(8, rows * (height / width + 0.3) + 0.6), layout="constrained")
-    figure.suptitle(plain(title), fontsize=10)
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
-        axes.set_axis_off()
-    for axes, image, text in zip(figure.axes, images, words, strict=False):
-        axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axes.set_title(plain(text), fontsize=8, pad=3)
+    above = 0.3 * width  # where the words stand
+    figure = Figure(figsize=(8, rows * (height / width + 0.3) + 0.6))
+    axes = alone_below(figure, title, fontsize=10)
+    for place, (image, text) in enumerate(zip(images, words, strict=True)):
+        row, column = divmod(place, columns)
+        left, top = 1.1 * width * column, above + (height + above) * row
+        where = (left, left + width, top + height, top)
+        axes.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest", extent=where)
+        axes.text(left + width / 2, top - 1, plain(text), fontsize=8, ha="center", va="bottom")
+    axes.set_xlim(0, 1.1 * width * columns - 0.1 * width)
+    axes.set_ylim((height + above) * rows, 0)
     save(figure, path)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    figure.savefig(path, dpi=110)
 
 
 def rotation_recovered(

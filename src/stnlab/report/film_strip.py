@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from stnlab.report.style import COLOURS, plain
+from stnlab.report.style import COLOURS, alone_below, plain
 
 _GAP = 0.5  # of a frame's side, around each frame: the outline may reach beyond it
 _LABEL_LENGTH = 10
@@ -65,10 +65,8 @@ def film_strip(title: str, names: Sequence[str], strips: Sequence[Sequence[Frame
     across, down = round(width * (1 + _GAP)), round(height * (2 + _GAP + 2 * _LABEL))
     canvas = np.ones((len(strips) * down, len(names) * across, 3), np.float32)
     size = 0.62 * len(names), 0.62 * len(names) * canvas.shape[0] / canvas.shape[1] + 0.55
-    figure = Figure(figsize=size, layout="constrained")
-    figure.suptitle(plain(title), fontsize=9)
-    axes = figure.subplots()
-    axes.set_axis_off()
+    figure = Figure(figsize=size)
+    axes = alone_below(figure, title, fontsize=9)
     edges = []
     for row, strip in enumerate(strips):
         for column, frame in enumerate(strip):

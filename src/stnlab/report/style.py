@@ -4,12 +4,15 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; without the yellow, which
@@ -49,26 +52,55 @@ def say(artist: Artist, text: str) -> None:
     artist.set_gid(f"{_HOVER_ALONE if hidden else _HOVER}{text}")
 
 
+def alone_below(figure: Figure, title: str, fontsize: float) -> Axes:
+    """Axes without axes, for pictures and words on them, below a title of a line or two.
+
+    One for all, as to lay out many takes seconds.
+    """
+    figure.suptitle(plain(title), fontsize=fontsize)
+    inches = 0.12 + 1.4 * fontsize / 72 * (1 + title.count("\n"))
+    axes = figure.add_axes((0.01, 0.01, 0.98, 0.98 - inches / figure.get_figheight()))
+    axes.set_axis_off()
+    return axes
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """(H, W, 3) of a figure, drawn once: matplotlib's ``savefig`` draws a first time for layout."""
+    canvas = FigureCanvasAgg(figure)
+    figure.set_dpi(_DPI)
+    with warnings.catch_warnings():
+        _allow_strange_scripts()
+        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's backends have no types
+    drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return drawn[..., :3].copy()
+
+
 def save(figure: Figure, path: Path) -> None:
     """Write the PNG or SVG ``path``; folders are made."""
     for axes in figure.axes:
         axes.spines[["top", "right"]].set_visible(False)
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix != ".svg":
+        # A third of the bytes, and no difference to see: figures have few colours.
+        Image.fromarray(pixels(figure)).quantize(256).save(path, "PNG", optimize=True)
+        return
     drawn = io.BytesIO()
-    is_svg = path.suffix == ".svg"
-    kept: dict[str, Any] = {"metadata": {"Date": None, "Creator": None}} if is_svg else {}
     with (
         warnings.catch_warnings(),
         matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "stnlab"}),
     ):
-        # A class may be named in a script that matplotlib's font lacks; tables have it in full.
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
-        figure.savefig(drawn, format=path.suffix[1:], dpi=_DPI, **kept)
-    if is_svg:
-        path.write_bytes(_lean(drawn.getvalue().decode("utf-8", "replace"), path.stem))
-        return
-    # A third of the bytes, and no difference to see: figures have few colours.
-    Image.open(drawn).convert("RGB").quantize(256).save(path, "PNG", optimize=True)
+        _allow_strange_scripts()
+        layout = figure.get_layout_engine()
+        if layout is not None:  # which savefig would draw the whole figure for
+            layout.execute(figure)
+            figure.set_layout_engine(None)
+        figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_bytes(_lean(drawn.getvalue().decode("utf-8", "replace"), path.stem))
+
+
+def _allow_strange_scripts() -> None:
+    # A class may be named in a script that matplotlib's font lacks; tables have it in full.
+    warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
 
 
 def _lean(svg: str, name: str) -> bytes:

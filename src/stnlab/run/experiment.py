@@ -2,10 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from stnlab.config import cell, dataset_label, to_plain
@@ -36,7 +36,7 @@ class Experiment(ABC):
         self.config = config
         self.folder = folder
         # Of the figures that write() makes, those for TensorBoard, by the names they have there.
-        self.shown: dict[str, Figure] = {}
+        self.shown: dict[str, Path] = {}
 
     @property
     @abstractmethod

@@ -265,8 +265,9 @@ class ImageExperiment(Experiment):
             figure = figures.rotation_recovered(
                 self.title(), found["rotation"], far["rotation"], self.spec.class_name
             )
-            save(figure, self.folder.figures / "rotation-recovered.png")
-            self.shown[f"{self.spec.examples}/rotation recovered"] = figure
+            path = self.folder.figures / "rotation-recovered.png"
+            save(figure, path)
+            self.shown[f"{self.spec.examples}/rotation recovered"] = path
         return {"recovered": found}
 
     def _moved(
@@ -379,8 +380,9 @@ class ImageExperiment(Experiment):
             names,
             list(zip(*columns, strict=True)),
         )
-        save(figure, self.folder.figures / f"film-strip-{kind}.png")
-        self.shown[f"{self.spec.examples}/film strip, {kind}"] = figure
+        path = self.folder.figures / f"film-strip-{kind}.png"
+        save(figure, path)
+        self.shown[f"{self.spec.examples}/film strip, {kind}"] = path
 
     def _frames(
         self,

@@ -21,6 +21,7 @@ from stnlab.layers.network import Network
 from stnlab.layers.transformer import TimeTransformer, Transformer
 from stnlab.parts import SeriesDataset
 from stnlab.report import clinical_figures
+from stnlab.report.style import pixels
 from stnlab.run.experiment import Experiment, Predict
 from stnlab.schema import ExperimentConfig
 from stnlab.task import Predictions
@@ -182,7 +183,8 @@ class SeriesExperiment(Experiment):
             f"{self.shown_variable} of three {of} {self._whose}",
             **self._before_and_after(network.transformer, part, self._shown),
         )
-        writer.add_figure("series/before and after the warp", figure, step)
+        shown = pixels(figure)
+        writer.add_image("series/before and after the warp", shown, step, dataformats="HWC")
 
     # --- series in their own units
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
-from matplotlib.figure import Figure
+from PIL import Image
 from pytorch_lightning.callbacks import Checkpoint
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter, summary
@@ -28,7 +29,7 @@ _MEANS = (SHARE_OUTSIDE, DETERMINANT)
 AddPanel = Callable[[Network, SummaryWriter, int], None]
 # Given the transformer and thetas (N, V, parameters) of the validation part, add what they do.
 AddWarps = Callable[[Transformer, Tensor, SummaryWriter, int], None]
-# Of a run at most so many, and so many steps apart: to draw one takes as long as some hundred steps.
+# Of a run at most so many, so many steps apart: one takes as long to draw as some hundred steps.
 _MAX_PANELS, _STEPS_A_PANEL = 25, 200
 
 
@@ -124,7 +125,7 @@ class TensorBoardReport(Checkpoint):
         self,
         parameters: dict[str, int | float | str],
         results: dict[str, float],
-        figures: Mapping[str, Figure],
+        figures: Mapping[str, Path],
         step: int,
     ) -> None:
         """Show the figures of the trained network, and fill the HParams tab.
@@ -137,8 +138,9 @@ class TensorBoardReport(Checkpoint):
         _, started, ended = summary.hparams(parameters | results, {})  # type: ignore[no-untyped-call]
         for each in (started, ended):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
-        for name, figure in figures.items():
-            self.writer.add_figure(name, figure, step)
+        for name, path in figures.items():
+            picture = np.asarray(Image.open(path).convert("RGB"))
+            self.writer.add_image(name, picture, step, dataformats="HWC")
 
     def close(self) -> None:
         """Close the event file, if there is one."""
@@ -147,7 +149,7 @@ class TensorBoardReport(Checkpoint):
 
 
 def _is_shown(epoch: int, trainer: pl.Trainer) -> bool:
-    """Whether a panel is drawn after an epoch, counted from 1: evenly spaced, and after the last."""
+    """Whether a panel is drawn after an epoch, from 1 on: evenly spaced, and after the last."""
     num_epochs = int(trainer.max_epochs or 0)
     for_steps = math.ceil(_STEPS_A_PANEL / trainer.num_training_batches)
     every = max(math.ceil(num_epochs / _MAX_PANELS), for_steps)

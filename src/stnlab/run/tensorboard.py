@@ -151,7 +151,7 @@ class TensorBoardReport(Checkpoint):
 def _is_shown(epoch: int, trainer: pl.Trainer) -> bool:
     """Whether a panel is drawn after an epoch, from 1 on: evenly spaced, and after the last."""
     num_epochs = int(trainer.max_epochs or 0)
-    for_steps = math.ceil(_STEPS_A_PANEL / trainer.num_training_batches)
+    for_steps = math.ceil(_STEPS_A_PANEL * epoch / trainer.global_step)
     every = max(math.ceil(num_epochs / _MAX_PANELS), for_steps)
     return epoch == num_epochs or epoch % every == 0
 

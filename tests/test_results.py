@@ -49,6 +49,21 @@ def test_the_table_of_image_results(study):
 
 
 @pytest.mark.parametrize(
+    "problem", ["GunPoint", "ItalyPowerDemand", "ArrowHead", "OSULeaf", "Coffee", "Trace"]
+)
+def test_aligned_series_beside_baselines(problem):
+    found = summary("ucr-warps")
+    warps = ("", "monotone-", "cpab-")
+    cells = [f"alignment-{warp}identity-border-{problem}" for warp in warps]
+    ours = [spread(found[cell, "test.accuracy"]) for cell in cells]
+    with (RESULTS / "ucr-warps" / "baselines.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["problem"] == problem]
+    none, *others = (f"{100 * float(row['accuracy']):.2f}" for row in rows)
+    line = line_of("Which warp of time aligns best", f"| {problem} |")
+    assert [each.strip() for each in line.split("|")[2:9]] == [none, *ours, *others]
+
+
+@pytest.mark.parametrize(
     "cell", ["time-in-range", "logistic", "ts-stn-identity-border", "lstm", "cnn"]
 )
 def test_both_sets_of_physionet_2012(cell):

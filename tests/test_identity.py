@@ -140,7 +140,11 @@ RECORDS = {path.parent: json.loads(path.read_text()) for path in RESULTS.glob("*
 def planned(command):
     """The runs of a sweep's command line."""
     overrides = shlex.split(command)[2:]
-    own = [each for each in overrides if re.match("study|name|output_dir|seeds", each)]
+    own = [
+        re.sub(r"range\((\d+),(\d+)\)", lambda of: str([*range(int(of[1]), int(of[2]))]), each)
+        for each in overrides
+        if re.match("study|name|output_dir|seeds", each)
+    ]
     return plan(sweep_from_hydra(_compose(own, "sweep", CONF_DIR)), overrides)
 
 

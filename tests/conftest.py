@@ -5,16 +5,16 @@ import http.server
 import os
 import signal
 import subprocess
-import sys
 import threading
 from importlib.util import find_spec
 
+import commands
 import numpy as np
 import pytest
 from own_data import pictures, waves, write_ts
 from short_run import SHORT
 
-from stnlab.config import PROJECT_DIR, compose
+from stnlab.config import compose
 
 # torch's threads would wait for each other where tests run side by side; a run has one anyway.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,14 +56,8 @@ def start_py(tmp_path):
     """Start a script of the project with overrides, from another folder than the project's."""
 
     def start(script, *overrides, **settings):
-        return subprocess.Popen(
-            [sys.executable, str(PROJECT_DIR / script), *overrides],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **settings,
-        )
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return commands.start(script, *overrides, cwd=tmp_path, **streams, **settings)
 
     return start
 

@@ -20,7 +20,7 @@ def run(train_py, *arguments):
 
 @pytest.mark.parametrize("script", ["train.py", "sweep.py"])
 def test_help_names_every_choice(start_py, script):
-    status, out, err = run(partial(start_py, script), "--help")
+    status, out, err = run(partial(start_py, script, fresh=True), "--help")
     assert (status, err) == (0, "")
     for path in CONF_DIR.glob("*/*.yaml"):
         is_shown = f"    {path.stem} " in out

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import commands
 import pytest
 import torch
 import yaml
@@ -121,13 +122,13 @@ def test_a_killed_run_goes_on_with_parts_of_ones_own(examples):
     """With an optimizer, a schedule and a callback of a user's: the same weights, bit by bit."""
     (command,) = dict.fromkeys(each for each in COMMANDS if "optimizer=rmsprop" in each)
     words = [each for each in overrides_of(command) if "epochs" not in each]
-    words = [sys.executable, str(PROJECT_DIR / "train.py"), *words, "trainer.max_epochs=3"]
-    assert run(examples, *words, "name=whole").returncode == 0
-    killed = subprocess.Popen([*words, "name=cut"], cwd=examples, stdout=subprocess.PIPE, text=True)
+    words = ["train.py", *words, "trainer.max_epochs=3"]
+    assert commands.run(*words, "name=whole", cwd=examples).returncode == 0
+    killed = commands.start(*words, "name=cut", cwd=examples, stdout=subprocess.PIPE, text=True)
     assert any(line.startswith("epoch 1/3") for line in killed.stdout)
     killed.kill()
     killed.communicate()
-    assert run(examples, *words, "name=cut").returncode == 0
+    assert commands.run(*words, "name=cut", cwd=examples).returncode == 0
     cell = "stn-identity-zeros/seed=0"
     whole, cut = (
         torch.load(examples / "outputs" / name / cell / "checkpoints/last.ckpt", weights_only=True)

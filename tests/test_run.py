@@ -12,7 +12,7 @@ from rich.console import Console
 from short_run import SHORT
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from stnlab.config import folder
+from stnlab.config import compose, folder
 from stnlab.errors import UserError
 from stnlab.evaluation.robustness import settings
 from stnlab.kernels import blocks
@@ -88,6 +88,13 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     assert not list(path.rglob("*.tmp"))
 
 
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory):
+    """The metrics of a short run."""
+    outputs = tmp_path_factory.mktemp("plain")
+    return train(compose([*SHORT, f"output_dir={outputs}"]), Console(quiet=True)).metrics
+
+
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -99,8 +106,7 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
     ],
     ids=" ".join,
 )
-def test_lightnings_own_settings(short, quiet, overrides):
-    plain = train(short("name=plain"), quiet).metrics
+def test_lightnings_own_settings(short, quiet, plain, overrides):
     changed = train(short("name=changed", *overrides), quiet).metrics
     torch.set_num_threads(1)
     loss = [m["test"]["clean"]["loss"] for m in (plain, changed)]

@@ -5,11 +5,11 @@ import pty
 import subprocess
 import sys
 
+import commands
 import pytest
 from rich.console import Console
 from short_run import SHORT
 
-from stnlab.config import PROJECT_DIR
 from stnlab.run import train
 from stnlab.streams import that_may_break
 
@@ -21,15 +21,14 @@ def started(tmp_path):
     """A command whose streams lead where they are told to; its exit status."""
 
     def run(script, *overrides, **streams):
-        command = [sys.executable, str(PROJECT_DIR / script), *CNN, *overrides]
-        return subprocess.run(command, cwd=tmp_path, check=False, **streams)
+        return commands.run(script, *CNN, *overrides, cwd=tmp_path, **streams)
 
     return run
 
 
 @pytest.mark.parametrize("script", ["train.py", "sweep.py"])
 def test_a_full_disk_behind_standard_output(tmp_path, started, script):
-    seeds = ["seeds=[0]"] if script == "sweep.py" else []
+    seeds = ["seeds=[0]", "hydra.launcher.n_jobs=1"] if script == "sweep.py" else []
     with open("/dev/full", "w") as full:  # noqa: PTH123  # a device
         done = started(script, *seeds, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0

@@ -7,15 +7,15 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 
+import commands
 import pytest
 from own_data import write_ts
 from rich.console import Console
 from rich.table import Table
 from short_run import SHORT
 
-from stnlab.config import PROJECT_DIR, compose_study
+from stnlab.config import compose_study
 from stnlab.errors import UserError
 from stnlab.report import write_report
 from stnlab.schema import SweepConfig
@@ -159,13 +159,8 @@ def test_a_grid_that_cannot_be_is_refused(overrides, study, words):
 def finished(tmp_path_factory):
     """A short sweep of six runs, done once for the tests that only read it."""
     folder = tmp_path_factory.mktemp("finished")
-    done = subprocess.run(
-        [sys.executable, str(PROJECT_DIR / "sweep.py"), *SIX_RUNS, "name=short"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = commands.run("sweep.py", *SIX_RUNS, "name=short", cwd=folder, **streams)
     assert (done.returncode, done.stderr) == (0, "")
     return folder / "outputs" / "short", done.stdout
 

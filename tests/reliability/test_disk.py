@@ -18,6 +18,7 @@ from stnlab.mimic3.build import Settings, build
 from stnlab.run import train
 
 CNN = ["model=cnn", *SHORT]
+ONE_RUN = ["seeds=[0]", "hydra.launcher.n_jobs=1"]  # in the sweep's own process
 
 
 @pytest.fixture
@@ -103,7 +104,7 @@ def test_the_commands_on_a_full_disk(disk, train_py, sweep_py):
         assert "No space left on device" in err
         assert err.count("\n") == 1
     with room(disk, 400):
-        status, out, err = sweep_py(*CNN, output_dir, "name=many", "seeds=[0]")
+        status, out, err = sweep_py(*CNN, output_dir, "name=many", *ONE_RUN)
         assert status == 1
         assert "No space left on device" in out + err
         assert "Traceback" not in out + err
@@ -115,7 +116,7 @@ def test_a_read_only_disk(disk, sweep_py):
     refusal = r"cannot write to .*Read-only file system.*Name another folder with output_dir=… \."
     with pytest.raises(UserError, match=refusal):
         train(on(disk), Console(quiet=True))
-    status, _, err = sweep_py(*CNN, f"output_dir={disk / 'outputs'}", "seeds=[0]")
+    status, _, err = sweep_py(*CNN, f"output_dir={disk / 'outputs'}", *ONE_RUN)
     assert status == 1
     assert re.search(refusal, err)
     assert err.count("\n") == 1
@@ -124,7 +125,7 @@ def test_a_read_only_disk(disk, sweep_py):
 
 
 def test_a_complete_sweep_on_a_read_only_disk(disk, sweep_py):
-    command = [*CNN, f"output_dir={disk / 'outputs'}", "seeds=[0]"]
+    command = [*CNN, f"output_dir={disk / 'outputs'}", *ONE_RUN]
     assert sweep_py(*command)[0] == 0
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     status, out, err = sweep_py(*command, "num_threads=1")  # another command, to be recorded
@@ -135,7 +136,7 @@ def test_a_complete_sweep_on_a_read_only_disk(disk, sweep_py):
 
 def test_a_path_with_spaces_and_letters_of_the_world(tmp_path, sweep_py):
     folder = tmp_path / "zwei Wörter" / "数据 é"  # not there yet
-    status, out, err = sweep_py(*CNN, f"output_dir='{folder}'", "seeds=[0]")
+    status, out, err = sweep_py(*CNN, f"output_dir='{folder}'", *ONE_RUN)
     assert (status, err) == (0, "")
     assert f"report: {folder / 'rot90' / 'report.html'}" in out
     assert {"metrics.json", "last.ckpt", "report.html"} <= files(folder)

@@ -69,9 +69,16 @@ def assert_valid_or_one_message(overrides):
     return None
 
 
+# The groups that rules and defaults speak of together.
+TOGETHER = [
+    *itertools.product(["dataset"], ["distortion", "init", "model", "padding", "warp"]),
+    *itertools.product(["model"], ["init", "padding", "warp"]),
+    *itertools.combinations(["init", "padding", "warp"], 2),
+    *itertools.combinations(["optimizer", "schedule", "trainer"], 2),
+]
 PAIRS = [
     (f"{one}={first}", f"{other}={second}")
-    for one, other in itertools.combinations(GROUPS, 2)
+    for one, other in TOGETHER
     for first in GROUPS[one]
     for second in GROUPS[other]
 ]

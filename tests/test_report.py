@@ -539,6 +539,41 @@ def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
     }
 
 
+@pytest.mark.parametrize(
+    ("lower", "margin", "verdict"),
+    [  # The interval is -0.0048 to 0.0448 points, see STN_VALUES, and 0.1 below.
+        (0.0, 0.005, "reproduced"),
+        (0.0, 0.004, "cannot tell with these runs"),
+        (0.1, 0.056, "cannot tell with these runs"),
+        (0.1, 0.055, "not reproduced"),
+    ],
+)
+def test_a_claim_with_a_margin_allows_for_it(study, lower, margin, verdict):
+    claim = {**CLAIMS[0], "text": "as good", "margin": margin}
+    write_plan(study, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], [claim])
+    for seed, value in enumerate(STN_VALUES):
+        metrics = study / STN / f"seed={seed}" / "metrics.json"
+        content = json.loads(metrics.read_text())
+        content["test"]["clean"]["accuracy"] = value - lower
+        metrics.write_text(json.dumps(content))
+    text = report(study).read_text()
+    found = claims_of(study)[0]
+    assert (found["verdict"], found["margin"]) == (verdict, margin)
+    assert f"not below −{100 * margin:.2f} points" in found["summary"]
+    assert f"the whole interval is above −{100 * margin:.2f}" in text
+
+
+def test_ranks_do_not_say_within_which_margin(study):
+    """One of the runs has collapsed."""
+    claim = {"text": "as good", "kind": "paired", "pairs": [["cnn", STN]], "margin": 0.5}
+    write_plan(study, [cell(STN, [0, 1, 2]), cell("cnn", [0, 1, 2])], [claim])
+    metrics = study / STN / "seed=0" / "metrics.json"
+    content = json.loads(metrics.read_text())
+    metrics.write_text(json.dumps(content | {"collapsed": True, "collapsed_reason": "gone"}))
+    report(study)
+    assert claims_of(study)[0]["verdict"] == "cannot tell with these runs"
+
+
 def test_a_claim_without_its_runs_is_not_tested(study):
     claim = {"text": "no such", "kind": "paired", "pairs": [["ts-stn", "cnn"]]}
     write_plan(study, [cell("cnn", [0])], [claim])
@@ -1033,6 +1068,10 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path, name):
         ('{"cells": 3}', "'cells' is no list"),
         ('{"cells": [{"cell": "cnn"}]}', "'dataset' is missing"),
         ('{"claims": [{"text": "", "kind": "x"}]}', "kind is 'x'; allowed: paired, robustness"),
+        (
+            '{"claims": [{"text": "", "kind": "paired", "pairs": [], "margin": 2}]}',
+            "margin is 2; allowed: 0 to 1",
+        ),
     ],
 )
 def test_a_damaged_plan_is_named(tmp_path, content, reason):

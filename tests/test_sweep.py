@@ -16,9 +16,10 @@ from rich.table import Table
 from short_run import SHORT
 
 from stnlab.config import compose_study
+from stnlab.config.validation import validate_sweep
 from stnlab.errors import UserError
 from stnlab.report import write_report
-from stnlab.schema import SweepConfig
+from stnlab.schema import ClaimConfig, ClaimKind, StudyConfig, SweepConfig
 from stnlab.sweep.ledger import Phase, Status, left_of_each, look, phase, seconds_left
 from stnlab.sweep.names import Name, shortened
 from stnlab.sweep.plan import plan
@@ -74,6 +75,16 @@ def test_a_claim_names_cells_that_its_study_runs():
         named = {cell for claim in found.study.claims for pair in claim.pairs for cell in pair}
         assert named <= set(cells(found))
         assert found.study.claims
+
+
+@pytest.mark.parametrize(
+    ("kind", "margin"),
+    [(ClaimKind.paired, -0.1), (ClaimKind.paired, 1.0), (ClaimKind.rates, 0.01)],
+)
+def test_a_margin_is_a_share_and_of_scores(kind, margin):
+    study = StudyConfig(name="x", question="?", claims=[ClaimConfig("c", kind, [], None, margin)])
+    with pytest.raises(UserError, match=rf"study\.claims\.margin is {margin}; allowed: 0 or more"):
+        validate_sweep(SweepConfig(study=study))
 
 
 def test_a_study_may_have_seeds_and_rows_under_names_of_its_own():

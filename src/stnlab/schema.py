@@ -86,6 +86,7 @@ class ClaimConfig:
     kind: ClaimKind = MISSING
     pairs: list[list[str]] = MISSING  # [cell said to be better, cell said to be worse]
     metric: str | None = None  # of metrics.json; null: the dataset's main one
+    margin: float = 0.0  # by which the first cell may be worse and the claim still hold (0.005: ½%)
 
 
 @dataclass

@@ -19,7 +19,7 @@ from stnlab.rules import (
     require_path,
     require_seed,
 )
-from stnlab.schema import ExperimentConfig, SweepConfig, TrainerConfig
+from stnlab.schema import ClaimKind, ExperimentConfig, SweepConfig, TrainerConfig
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
@@ -62,6 +62,15 @@ def validate_sweep(config: SweepConfig) -> None:
             require_folder_name("study.rows.name", rows.name)
         if study.seeds:
             _require_seeds("study.seeds", study.seeds)
+        for claim in study.claims:
+            is_about_scores = claim.kind in (ClaimKind.paired, ClaimKind.patients)
+            require(
+                0 <= claim.margin < 1 and (is_about_scores or not claim.margin),
+                "study.claims.margin",
+                claim.margin,
+                "0 or more and less than 1, as 0.005 for half a point, where the claim's kind is "
+                "paired or patients",
+            )
         require_plain_study(study)
 
 

@@ -157,11 +157,13 @@ def _test(claim: Claim, study: Study, published: Published) -> ClaimResult:
     cells = [found for pair in claim.pairs if (found := study.cell(pair[0]))]
     metric = _metric(claim, cells[0]) if cells else ""
     other = other_epoch(metric)
-    others = [_verdict(pair.other_epoch) for pair in pairs if pair.other_epoch is not None]
+    others = [
+        _verdict(pair.other_epoch, claim.margin) for pair in pairs if pair.other_epoch is not None
+    ]
     return ClaimResult(
         claim,
         _overall(pairs),
-        " ".join(_say_pairs(pairs, other)),
+        " ".join(_say_pairs(pairs, other, claim.margin)),
         pairs,
         label_of(metric, cells[0]) if cells else None,
         label_of(other, cells[0]) if other and others else None,
@@ -196,7 +198,7 @@ def _pair(
     metric = _metric(claim, first)
     difference = _difference(claim, first, second, metric)
     points: tuple[Point, ...] = ()
-    verdict = _verdict(difference)
+    verdict = _verdict(difference, claim.margin)
     if claim.kind == "robustness":
         points = tuple(_points(claim, first, second, published))
         verdict = _points_verdict(points)
@@ -269,9 +271,15 @@ def _collapsed(*cells: Cell) -> list[int]:
     return [run.seed for cell in cells for run in cell.collapsed_runs()]
 
 
-def _verdict(difference: Paired) -> str:
+def _verdict(difference: Paired, margin: float = 0.0) -> str:
+    """Whether the first is above the second, or with a margin not below by that much."""
     if not difference.is_tested:
         return NOT_TESTED
+    if margin and difference.interval is not None:
+        low, high = difference.interval
+        return REPRODUCED if low > -margin else NOT_REPRODUCED if high < -margin else CANNOT_TELL
+    if margin and not difference.is_above:  # ranks do not say by how much
+        return CANNOT_TELL
     if not difference.is_beyond_chance:
         return CANNOT_TELL
     return REPRODUCED if difference.is_above else NOT_REPRODUCED
@@ -371,7 +379,14 @@ def _published_noise(first: Cell, second: Cell, metric: str, published: Publishe
     return binomial_noise([each.mean for each in samples if each.mean is not None], min(num))
 
 
-def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterator[str]:
+def _say_pairs(
+    pairs: Sequence[PairResult], other_metric: str | None, margin: float
+) -> Iterator[str]:
+    if margin:
+        yield (
+            f"It holds where the difference is not below −{numerals.percent(margin)} points, "
+            "with its whole interval."
+        )
     if len(pairs) == 1 and pairs[0].difference.difference is not None:
         yield _say_pair(pairs[0])
         other = pairs[0].other_epoch
@@ -387,8 +402,9 @@ def _say_pairs(pairs: Sequence[PairResult], other_metric: str | None) -> Iterato
         verdicts = [pair.verdict for pair in pairs]
         above = sum(pair.difference.is_above for pair in pairs)
         below = verdicts.count(NOT_REPRODUCED)
+        holds = "Holds" if margin else "Beyond chance"
         yield (
-            f"Beyond chance in {verdicts.count(REPRODUCED)} of {len(pairs)} pairs"
+            f"{holds} in {verdicts.count(REPRODUCED)} of {len(pairs)} pairs"
             f"{f', and the other way in {below}' if below else ''}; above 0 in {above}."
         )
         means = [each for pair in pairs if (each := pair.difference.difference) is not None]

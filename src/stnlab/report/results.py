@@ -162,7 +162,7 @@ class Claim:
     """A statement of the source, and the pairs of cells (better, worse) that test it.
 
     ``metric`` is None for the dataset's main one. ``factors`` limits a claim on robustness; empty
-    means all.
+    means all. ``margin`` is by how much the first of a pair may be worse and the claim still hold.
     """
 
     text: str
@@ -170,6 +170,7 @@ class Claim:
     pairs: tuple[tuple[str, str], ...]
     metric: str | None = None
     factors: tuple[str, ...] = ()
+    margin: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -357,6 +358,8 @@ def _check_plan(plan: Any) -> None:
             if not (isinstance(pair, list) and [type(name) for name in pair] == [str, str]):
                 raise TypeError("claims: 'pairs' are not pairs of cells")
         _list(claim.get("factors", []), "factors")
+        if not 0 <= float(claim.get("margin", 0)) < 1:
+            raise ValueError(f"claims: margin is {claim['margin']}; allowed: 0 to 1")
         str(claim["text"])
 
 
@@ -373,6 +376,7 @@ def _claim(plan: dict[str, Any]) -> Claim:
         tuple((first, second) for first, second in plan["pairs"]),
         plan.get("metric"),
         tuple(plan.get("factors", [])),
+        float(plan.get("margin", 0)),
     )
 
 

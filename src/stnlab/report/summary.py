@@ -300,6 +300,7 @@ def _claim(result: ClaimResult) -> dict[str, Any]:
     return {
         "text": result.claim.text,
         "kind": result.claim.kind,
+        **({"margin": result.claim.margin} if result.claim.margin else {}),
         "metric": result.metric,
         "verdict": result.verdict,
         "other_metric": result.other_metric,

@@ -100,6 +100,7 @@ class StudyPlan(NamedTuple):
                     "kind": claim.kind.name,
                     "pairs": claim.pairs,
                     **({"metric": claim.metric} if claim.metric else {}),
+                    **({"margin": claim.margin} if claim.margin else {}),
                 }
                 for claim in (study.claims if study else [])
             ],

@@ -885,10 +885,10 @@ def test_the_planted_warp_is_told_seed_by_seed(tmp_path):
         folder / "cnn" / "seed=0", 0.9, plain=config("mimic", "cnn", dataset__source="synthetic")
     )
     text = report(folder).read_text()
-    tempo = "r of theta22 with the planted tempo | 0.90, −0.10, not recorded | 0.40 ± 0.71"
-    assert f"| {name} | {tempo} |" in text
+    tempo = "r of theta22 with the planted tempo | 0.90, −0.10, not recorded | 0.40 ± 0.71 | 1 of 2"
+    assert f"| {name} | {tempo} (1.26 to 98.74%) |" in text
     phase = "r of theta23 with the planted phase"
-    assert f"| {name} | {phase} | not recorded, not recorded, not recorded | – |" in text
+    assert f"| {name} | {phase} | not recorded, not recorded, not recorded | – | – |" in text
     assert text.count("with the planted tempo") == 1
 
 

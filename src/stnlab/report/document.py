@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -32,12 +32,21 @@ from stnlab.report.results import (
     metrics_of,
     read_study,
 )
-from stnlab.report.statistics import CANNOT_TELL, CONSISTENT, DIFFERENT, MARGIN, Sample, describe
+from stnlab.report.statistics import (
+    CANNOT_TELL,
+    CONSISTENT,
+    DIFFERENT,
+    MARGIN,
+    Sample,
+    describe,
+    share,
+)
 from stnlab.report.study_figures import draw_claims, draw_study, file_name
 from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 EXPLORE_PAGE = "explore.html"
 _MAX_CLASSES = 12  # columns of a table
+_FOUND = 0.9  # r of a warp with the planted one from which on it has found it
 _SIGNS = {
     CONSISTENT: f"✓ {CONSISTENT}",
     CANNOT_TELL: f"? {CANNOT_TELL}",
@@ -84,6 +93,7 @@ def _write(folders: Sequence[Path], out: Path) -> None:
         differences=protocol_differences(studies),
         departures={study.name: departures(study) for study in studies},
         margin=MARGIN,
+        found_from=_FOUND,
         facts=environment_facts(studies),
         shared=_side_by_side(results),
         num_tests=sum(_num_tests(result) for result in results),
@@ -299,19 +309,25 @@ def _recovered_by_class(result: StudyResult) -> ByClass | None:
     return ByClass(list(names), rows)
 
 
-def _planted(result: StudyResult) -> list[tuple[str, str, list[str], str]]:
-    """How well planted warps were found: (cell, of what, a text for each seed, all of them)."""
+def _planted(result: StudyResult) -> list[tuple[str, str, list[str], str, str]]:
+    """How well planted warps were found: (cell, of what, text by seed, all of them, how many)."""
     return [
         (
             cell.name,
             metric.label,
             [_found(run.value(metric.key)) for run in cell.complete_runs()],
             _over_seeds(cell, metric.key),
+            _how_many_found(cell.values(metric.key).values()),
         )
         for cell in result.study.cells
         if cell.dataset == "mimic-synthetic" and cell.init != NOT_APPLICABLE
         for metric in PLANTED_METRICS
     ]
+
+
+def _how_many_found(r: Collection[float]) -> str:
+    num, n, interval = share(sum(each >= _FOUND for each in r), len(r))
+    return f"{num} of {n} ({numerals.bounds(interval)}%)" if n else numerals.NONE
 
 
 def _found(r: float | None) -> str:

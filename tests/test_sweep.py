@@ -275,7 +275,8 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     (barred / "checkpoints").mkdir(parents=True)
     (barred / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
     command = ["dataset=rot90", "model=cnn", "seeds=[0,1]", *SHORT, "name=short"]
-    status, _, err = sweep_py(*command, "seeds=[0]")
+    alone = "hydra.launcher.n_jobs=1"  # in the sweep's own process
+    status, _, err = sweep_py(*command, "seeds=[0]", alone)
     assert status == 0
     shutil.copy(barred.parent / "seed=0" / "config.yaml", barred / "config.yaml")
     config = barred / "config.yaml"
@@ -288,7 +289,7 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     assert "last.ckpt is damaged" in (barred / "error.txt").read_text()
     assert "failed" in (tmp_path / "outputs/short/report.md").read_text()
     shutil.rmtree(barred / "checkpoints")
-    status, _out, err = sweep_py(*command)
+    status, _out, err = sweep_py(*command, alone)
     assert (status, err) == (0, "")
     assert not (barred / "error.txt").exists()
 

@@ -1,5 +1,7 @@
 """Scores of the mortality task: against scikit-learn, and against what is known by hand."""
 
+import gzip
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -215,6 +217,21 @@ def test_predictions_come_back_exactly(tmp_path, dtype):
     assert (read_p == p).all()
     assert (read_y == y).all()
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_predictions_may_be_packed(tmp_path):
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, ["a", "b"], np.array([0.25, 0.5]), np.array([0, 1]))
+    written = path.read_bytes()
+    packed = tmp_path / "predictions.csv.gz"
+    packed.write_bytes(gzip.compress(written))
+    path.unlink()
+    stays, p, y = read_predictions(path)
+    assert (stays, p.tolist(), y.tolist()) == (["a", "b"], [0.25, 0.5], [0, 1])
+    for damaged in (gzip.compress(written)[:-9], b"\x1f\x8bnothing", written):
+        packed.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"cannot be read: predictions\.csv\.gz: "):
+            read_predictions(path)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """Writing files so that nothing half-written is ever read, and reading them back."""
 
 import contextlib
+import errno
+import gzip
 import os
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +101,28 @@ def write_out(path: Path, content: str) -> None:
         raise UserError(
             f"--out: cannot write {path} ({error.strerror or error}). Name another file."
         ) from error
+
+
+def packed(path: Path) -> Path:
+    """As what a result may be kept where space is scarce: ``gzip predictions.csv``."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def read_result(path: Path) -> bytes:
+    """The bytes of a file, or of the packed one in its place.
+
+    Raises:
+        OSError: neither can be read; FileNotFoundError where neither is there.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        if not packed(path).exists():
+            raise
+    try:
+        return gzip.decompress(packed(path).read_bytes())
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise OSError(errno.EIO, f"{packed(path).name}: {error}") from error
 
 
 def read_yaml(path: Path) -> Any:

@@ -22,7 +22,15 @@ from filelock import FileLock, Timeout
 from stnlab import parts
 from stnlab.config import differing_keys, identity, with_defaults
 from stnlab.errors import UserError
-from stnlab.files import locked, read_yaml, replacing, unwritable, write_atomically
+from stnlab.files import (
+    locked,
+    packed,
+    read_result,
+    read_yaml,
+    replacing,
+    unwritable,
+    write_atomically,
+)
 
 _GLIMPSE_SECONDS = 0.2  # longer than a look at a lock takes
 _DATA = "data."
@@ -180,6 +188,7 @@ class RunFolder:
             self.checksums.unlink(missing_ok=True)
             for path in {*self._results} - {self.config, self.history}:
                 path.unlink(missing_ok=True)
+                packed(path).unlink(missing_ok=True)
             self._begin(plain_config, State.interrupted)
         except OSError as error:
             raise unwritable(self.path, error) from error
@@ -315,7 +324,7 @@ class RunFolder:
 
     def _wrong_with(self, name: str, digest: str) -> str:
         try:
-            found = _sha256((self.path / name).read_bytes())
+            found = _sha256(read_result(self.path / name))
         except FileNotFoundError:
             return ""  # not kept; who needs it, says so
         except OSError as error:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from stnlab.errors import UserError
-from stnlab.files import write_atomically
+from stnlab.files import read_result, write_atomically
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -319,11 +319,13 @@ def write_predictions(path: Path, stays: Sequence[str], predictions: Floats, y: 
 def read_predictions(path: Path) -> tuple[list[str], NDArray[np.float64], NDArray[np.int64]]:
     """Stays, predictions (N,) and y (N,), as :func:`write_predictions` was given them.
 
+    The file may be packed: ``predictions.csv.gz``.
+
     Raises:
         UserError: the file is missing or malformed.
     """
     try:
-        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        text = read_result(path).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is not UTF-8 text: {error.reason}. Run the test again to write it anew."
@@ -332,6 +334,7 @@ def read_predictions(path: Path) -> tuple[list[str], NDArray[np.float64], NDArra
         raise UserError(
             f"{path} cannot be read: {error.strerror or error}. Run the test again to write it."
         ) from error
+    lines = text.removesuffix("\n").split("\n")
     if lines[0] != _HEADER:
         raise UserError(f"{path}, line 1: the header is {lines[0]!r}, not {_HEADER!r}. {_REMEDY}")
     if len(lines) == 1:

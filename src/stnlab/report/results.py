@@ -86,11 +86,10 @@ class Run:
     def predictions(self, metric: str) -> Predictions | None:
         """What a clinical metric was computed from; None where there is none or it is damaged."""
         name = "predictions-best.csv" if metric.startswith("best.") else "predictions.csv"
-        file = self.path / name
-        if not file.exists() or name in self.damaged:
+        if name in self.damaged:
             return None
         try:
-            return Predictions(*read_predictions(file))
+            return Predictions(*read_predictions(self.path / name))
         except UserError:
             return None
 

@@ -24,6 +24,8 @@ from typing import Any
 PROJECT_DIR = Path(__file__).parents[1]
 _SET_CHILD_SUBREAPER = 36  # prctl: an orphan below becomes this process's child
 _MOST_BYTES = 1 << 16
+WARM = [sys.executable, __file__]
+_ASIDE = ("PYTEST_", "KMP_")  # of pytest, and what scikit-learn sets when it is imported
 _FORKED = {"cwd", "stdin", "stdout", "stderr", "text", "start_new_session"}
 
 
@@ -57,7 +59,7 @@ class _Warm:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [*WARM, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 cwd="/",
@@ -66,7 +68,7 @@ class _Warm:
 
     @classmethod
     def of_this_process(cls) -> "_Warm":
-        if cls._ours is None:
+        if cls._ours is None or cls._ours.process.poll() is not None:
             cls._ours = cls()
         return cls._ours
 
@@ -111,9 +113,7 @@ class _Forked(subprocess.Popen[Any]):
 def _environment() -> dict[str, str]:
     """What a command would see that makes a difference to it."""
     return {
-        name: value
-        for name, value in os.environ.items()
-        if value and not name.startswith("PYTEST_")
+        name: value for name, value in os.environ.items() if value and not name.startswith(_ASIDE)
     }
 
 

@@ -47,6 +47,7 @@ _PROCESS_SHARE = 0.1  # of the kills
 _LONGEST_DELAY = 0.01  # seconds
 # Of an episode, a process, a time.
 _VARYING = re.compile(r"\d{3,}")
+_GROWING = ("history.csv", "steps.csv")  # with each epoch
 _FILE_EVENTS = {"open", "os.rename", "os.remove", "os.mkdir"}
 
 Hook = Callable[[str, tuple[object, ...]], None]
@@ -200,12 +201,13 @@ def check_whole(run: Path, expected: Undisturbed) -> None:
         if (run / "checkpoints" / name).exists():
             load_checkpoint(run / "checkpoints" / name)
     before = expected.place.run
-    history, whole = (without_seconds(each / "history.csv") for each in (run, before))
-    if history != whole[: len(history)]:
-        raise DifferenceError(f"history.csv is {history}, should begin {whole}")
+    for name in _GROWING:
+        rows, whole = (without_seconds(each / name) for each in (run, before))
+        if rows != whole[: len(rows)]:
+            raise DifferenceError(f"{name} is {rows}, should begin {whole}")
     for path in before.glob("*.csv"):
         found = run / path.name
-        if path.name != "history.csv" and found.exists():
+        if path.name not in _GROWING and found.exists():
             check_same_bytes(found, path)
 
 

@@ -7,7 +7,6 @@ interpreter where another environment or anything else is asked for that the for
 and with ``fresh=True``.
 """
 
-import array
 import atexit
 import ctypes
 import inspect
@@ -131,7 +130,7 @@ def _serve(ours: socket.socket) -> dict[str, Any]:
         if not between:
             child = os.fork()
             if child:
-                os.write(writing, array.array("q", [child]).tobytes())
+                os.write(writing, str(child).encode())
                 os._exit(0)  # the child is the test's from here on
             request: dict[str, Any] = json.loads(message)
             if request["own_session"]:
@@ -141,11 +140,11 @@ def _serve(ours: socket.socket) -> dict[str, Any]:
             os.closerange(3, 256)
             ours.detach()
             return request
-        (child,) = array.array("q", os.read(reading, 8))
+        child = os.read(reading, 32)
         os.waitpid(between, 0)
         for end in (reading, writing, *streams):
             os.close(end)
-        ours.send(str(child).encode())
+        ours.send(child)
 
 
 def _begin(request: dict[str, Any]) -> None:

@@ -541,7 +541,7 @@ def test_a_clear_difference_is_reproduced_and_its_opposite_is_not(study):
 
 @pytest.mark.parametrize(
     ("lower", "margin", "verdict"),
-    [  # The interval is -0.0048 to 0.0448 points, see STN_VALUES, and 0.1 below.
+    [  # The interval is -0.0048 to 0.0448, see STN_VALUES, or 0.1 below that.
         (0.0, 0.005, "reproduced"),
         (0.0, 0.004, "cannot tell with these runs"),
         (0.1, 0.056, "cannot tell with these runs"),

@@ -1,11 +1,14 @@
 """What the pages say of the results is what stands in ``results/``."""
 
 import csv
+import gzip
 import re
+import shutil
 
 import pytest
 
 from stnlab.config import PROJECT_DIR
+from stnlab.folder import RunFolder
 from stnlab.report import results
 
 PAGES = "\n".join(
@@ -95,3 +98,17 @@ def test_the_runs_on_both_sets_are_of_the_same_networks():
                 each.metrics["test"]["challenge2012"]["threshold"] for each in (one, other)
             ]
             assert thresholds[0] == thresholds[1]
+
+
+def test_packed_predictions_are_held_against_the_sum_of_what_is_in_them(tmp_path):
+    run = tmp_path / "seed=0"
+    shutil.copytree(RESULTS / "physionet2012" / "cnn" / "seed=0", run)
+    packed = run / "predictions.csv.gz"
+    assert RunFolder(run).damage() == {}
+    content = gzip.decompress(packed.read_bytes())
+    packed.write_bytes(gzip.compress(content.replace(b",0\n", b",1\n", 1)))
+    assert RunFolder(run).damage() == {
+        "predictions.csv": "does not match its sum in checksums.sha256"
+    }
+    packed.write_bytes(packed.read_bytes()[:-9])
+    assert "cannot be read" in RunFolder(run).damage()["predictions.csv"]

@@ -138,6 +138,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     against = arguments.against and arguments.against.resolve()
+    each_start = starts(against, arguments.rounds)
     result = {
         "command": "python -m benchmarks.planning" + (" --against CHECKOUT" if against else ""),
         "python": platform.python_version(),
@@ -145,12 +146,12 @@ def main() -> None:
         "load": [round(each, 1) for each in os.getloadavg()],
         "plans": plans(),
         "finished": finished_runs(2_000),
-        "starts": starts(against, arguments.rounds),
+        "starts": each_start,
     }
     console, table = Console(), Table(box=None)
     for column in ("start", "seconds", "times as long there"):
         table.add_column(column)
-    for name, each in result["starts"].items():  # type: ignore[union-attr]
+    for name, each in each_start.items():
         table.add_row(name, str(each["seconds"]), str(each.get("times_as_long_there", "")))
     console.print(result["plans"], result["finished"], table)
     path = Path(__file__).parent / "results" / "planning.json"

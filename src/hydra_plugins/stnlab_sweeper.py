@@ -86,7 +86,7 @@ def _joblib(launcher: DictConfig, num_threads: int) -> dict[str, Any]:
             "for as many as the cores have room for."
         )
     if settings["n_jobs"] == -1:
-        num_cores: int = joblib.cpu_count()  # type: ignore[no-untyped-call]  # joblib has no types
+        num_cores: int = joblib.cpu_count()
         settings["n_jobs"] = max(num_cores // num_threads, 1)
     settings["initializer"] = {
         "_target_": "stnlab.sweep.job.end_with_the_launcher",

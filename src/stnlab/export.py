@@ -9,7 +9,6 @@ preprocessing.json of the run says how inputs are normalised, and goes into the 
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import warnings
@@ -63,7 +62,7 @@ def export(trained: "Trained", to: str, out: str | Path | None = None) -> Path:
                 warnings.simplefilter("ignore")  # about torch's own insides
                 forward = write(trained, temporary)
             _check(trained, forward, to)
-            os.replace(temporary, path)  # noqa: PTH105
+            temporary.replace(path)
     except OSError as error:
         raise UserError(
             f"--out: cannot write {path} ({error.strerror or error}). Name another file."
@@ -116,9 +115,9 @@ def _write_onnx(trained: "Trained", path: Path) -> "Forward":
     import torch
 
     try:
-        import onnx  # noqa: F401
+        import onnx  # noqa: F401  # which torch needs
         import onnxruntime
-        import onnxscript  # noqa: F401
+        import onnxscript  # noqa: F401  # the same
     except ImportError as error:
         raise UserError(
             f"--to onnx needs {error.name}, which is not installed: pip install 'stnlab[export]', "
@@ -159,11 +158,9 @@ def _write_onnx(trained: "Trained", path: Path) -> "Forward":
 def _write_torchscript(trained: "Trained", path: Path) -> "Forward":
     import torch
 
-    traced = torch.jit.trace(  # type: ignore[no-untyped-call]
-        trained.network, _example(trained, 3), check_trace=False
-    )
+    traced = torch.jit.trace(trained.network, _example(trained, 3), check_trace=False)
     torch.jit.save(traced, str(path), _extra_files={_NOTE: _note(trained)})
-    loaded: Forward = torch.jit.load(str(path))  # type: ignore[no-untyped-call]
+    loaded: Forward = torch.jit.load(str(path))
     return loaded
 
 

@@ -110,7 +110,7 @@ class DatasetPart(Part):
         """The data of one run, read and ready."""
         raise NotImplementedError(f"{type(self).__name__}.experiment")
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_folder_name("dataset.name", self.name)
         if self.root is not None:
             require_path("dataset.root", self.root)
@@ -176,7 +176,7 @@ class SeriesDataset(DatasetPart):
         """Read the training, validation and test series."""
         raise NotImplementedError(f"{type(self).__name__}.load")
 
-    def of_run(self, seed: int) -> "SeriesDataset":  # noqa: ARG002
+    def of_run(self, seed: int) -> "SeriesDataset":
         """What a run of this seed reads, where its seed decides who is tested on."""
         return self
 
@@ -253,7 +253,7 @@ class ModelPart(Part):
         """Whether it warps its input: only then do warp, init and padding apply."""
         return False
 
-    def num_thetas(self, spec: DatasetSpec) -> int:  # noqa: ARG002
+    def num_thetas(self, spec: DatasetSpec) -> int:
         """How many thetas one pass of the localization network predicts, for such inputs."""
         return 1
 
@@ -275,8 +275,8 @@ class ModelPart(Part):
 
     def penalty(
         self,
-        config: "ExperimentConfig",  # noqa: ARG002
-        spec: DatasetSpec,  # noqa: ARG002
+        config: "ExperimentConfig",
+        spec: DatasetSpec,
     ) -> "Callable[[Tensor], Tensor] | None":
         """What training adds to the cross-entropy: a function of a batch's thetas.
 
@@ -284,7 +284,7 @@ class ModelPart(Part):
         """
         return None
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_folder_name("model.name", self.name)
 
 
@@ -481,7 +481,7 @@ class InitPart(Part):
         """
         raise NotImplementedError(f"{type(self).__name__}.start")
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_folder_name("init.name", self.name)
 
 
@@ -494,7 +494,7 @@ class PaddingPart(Part):
         """Its word in a cell's name, and the sampler's padding mode."""
         raise NotImplementedError(f"{type(self).__name__}.label")
 
-    def value(self, dataset: DatasetPart, spec: DatasetSpec) -> tuple[float, ...] | None:  # noqa: ARG002
+    def value(self, dataset: DatasetPart, spec: DatasetSpec) -> tuple[float, ...] | None:
         """What the sampler's padding mode needs to know: a value for each channel of an input."""
         return None
 
@@ -528,7 +528,7 @@ class DistortionPart(Part):
         self,
         images: "Tensor",
         drawn: "Tensor",
-        part: "Examples",  # noqa: ARG002
+        part: "Examples",
     ) -> "Tensor":
         """:meth:`apply`, of which something may come from the other examples of their part.
 
@@ -536,7 +536,7 @@ class DistortionPart(Part):
         """
         return self.apply(images, drawn)
 
-    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor | None":  # noqa: ARG002
+    def affine(self, drawn: "Tensor", size: tuple[int, int]) -> "Tensor | None":
         """The affine maps that so many drawn distortions of images of ``size`` are.
 
         Where it is known, what a warp takes back of it is measured
@@ -559,7 +559,7 @@ class OptimizerPart(Part):
         """The optimizer of some parameter groups."""
         raise NotImplementedError(f"{type(self).__name__}.build")
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_positive("optimizer.lr", self.lr)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Constant(SchedulePart):
     """No schedule: SEED's."""
 
-    def factor(self, step: int, num_steps: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_steps: int) -> float:
         return 1.0
 
 
@@ -33,10 +33,10 @@ class StepDecay(SchedulePart):
     step_size: int = 5000  # optimizer steps, not epochs
     gamma: float = 0.5
 
-    def factor(self, step: int, num_steps: int) -> float:  # noqa: ARG002
+    def factor(self, step: int, num_steps: int) -> float:
         return float(self.gamma ** (step // self.step_size))
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_count("schedule.step_size", self.step_size)
         require(0 < self.gamma <= 1, "schedule.gamma", self.gamma, "above 0, at most 1")
 
@@ -60,7 +60,7 @@ class Cosine(SchedulePart):
     def rate(self, lr: float, step: int, num_steps: int) -> float:
         return self.eta_min + (lr - self.eta_min) * self.factor(step, num_steps)
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         lowest = min([config.optimizer.lr, *config.model.learning_rates().values()])
         require(
             0 <= self.eta_min <= lowest,
@@ -94,7 +94,7 @@ class OneCycle(SchedulePart):
             return _between(first, 1.0, step / (top or 1))
         return _between(1.0, last, (step - top) / (num_steps - 1 - top))
 
-    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:  # noqa: ARG002
+    def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require(0 < self.pct_start < 1, "schedule.pct_start", self.pct_start, "between 0 and 1")
         require_positive("schedule.div_factor", self.div_factor)
         require_positive("schedule.final_div_factor", self.final_div_factor)

@@ -77,13 +77,13 @@ class Prediction(NamedTuple):
 
     def cpu(self) -> "Prediction":
         """The same, on the CPU."""
-        return Prediction(*(None if each is None else each.cpu() for each in self))  # type: ignore[arg-type]
+        return Prediction(*(None if each is None else each.cpu() for each in self))  # type: ignore[arg-type]  # in order
 
     @staticmethod
     def join(parts: "list[Prediction]") -> "Prediction":
         """Those of all batches as one."""
         joined = [None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True)]
-        return Prediction(*joined)  # type: ignore[arg-type]
+        return Prediction(*joined)  # type: ignore[arg-type]  # in order
 
 
 class Classification(pl.LightningModule):

@@ -186,7 +186,7 @@ class Given(Callback):
         except Exception as error:
             raise _NotGivenError from error
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ARG002
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Let go of each run's config: a fifth of a megabyte, for as long as its launch lasts."""
         job_return.cfg = job_return.hydra_cfg = None
 

@@ -99,7 +99,7 @@ def _typed(group: str, kind: type[Any], node: Any, keys: set[str] | None = None)
     try:
         typed = OmegaConf.merge(OmegaConf.structured(kind), node)
         if keys is not None:
-            return OmegaConf.to_container(OmegaConf.masked_copy(typed, list(keys)))  # type: ignore[arg-type]
+            return OmegaConf.to_container(OmegaConf.masked_copy(typed, list(keys)))  # type: ignore[arg-type]  # a node
         return OmegaConf.to_object(typed)
     except OmegaConfBaseException as error:
         key = ".".join(filter(None, [group, str(error.full_key or "")]))

@@ -178,7 +178,7 @@ def require_fits(num_bytes: int, what: str, remedy: str) -> None:
 def _free_memory() -> float:
     """Bytes that a process may take; infinite where the system does not say."""
     try:
-        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123
+        with open("/proc/meminfo", encoding="ascii") as file:  # noqa: PTH123  # no path of a user
             found = dict(line.split(":") for line in file)
         return float(found["MemAvailable"].split()[0]) * 1024
     except (OSError, ValueError, KeyError):

@@ -96,20 +96,20 @@ class Mimic(ClinicalDataset):
         "measured. The continuous columns are less their mean, by their deviation (scale)."
     )
 
-    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:  # noqa: ARG002
+    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:
         return tuple(variable.name for variable in VARIABLES)
 
     def prepare(
         self,
         raw: "NDArray[np.float32]",
-        spec: SeriesSpec,  # noqa: ARG002
+        spec: SeriesSpec,
         scale: Mapping[str, Sequence[float]],
     ) -> "NDArray[np.float32]":
         from stnlab.data.mimic import reader
 
         return reader.features_of_raw(raw, self.imputation.name, scale)
 
-    def read(self, path: Path, spec: SeriesSpec) -> "NDArray[np.float32]":  # noqa: ARG002
+    def read(self, path: Path, spec: SeriesSpec) -> "NDArray[np.float32]":
         """An episode's file, ``123_episode1_timeseries.csv``."""
         from stnlab.data.mimic.episodes import read_hours
 

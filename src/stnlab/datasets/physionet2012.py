@@ -100,13 +100,13 @@ class Physionet2012(ClinicalDataset):
         "admission (static->...) the first hour's value counts."
     )
 
-    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:  # noqa: ARG002
+    def raw_columns(self, spec: SeriesSpec) -> tuple[str, ...]:
         return RAW_COLUMNS
 
     def prepare(
         self,
         raw: "NDArray[np.float32]",
-        spec: SeriesSpec,  # noqa: ARG002
+        spec: SeriesSpec,
         scale: Mapping[str, Sequence[float]],
     ) -> "NDArray[np.float32]":
         from stnlab.data.physionet2012 import reader

@@ -120,10 +120,8 @@ class Ucr(SeriesDataset):
 
             repetition, number = divmod(self.fold, self.num_folds)
             rng = np.random.RandomState([self.seed, repetition])
-            folds = StratifiedKFold(  # type: ignore[no-untyped-call]
-                self.num_folds, shuffle=True, random_state=rng
-            )
-            parts = list(folds.split(train, source.labels["train"]))  # type: ignore[no-untyped-call]
+            folds = StratifiedKFold(self.num_folds, shuffle=True, random_state=rng)
+            parts = list(folds.split(train, source.labels["train"]))
             train, val = parts[number]
         return {"train": ("train", train), "val": ("train", val), "test": ("test", test)}
 

@@ -100,7 +100,7 @@ def cluster(parameters: Floats, seed: int = 0) -> Clustering:
     num_distinct = len(np.unique(values, axis=0))
     most = max(min(MAX_CLUSTERS, num_distinct, len(values) // MIN_STAYS), 1)
     # Tasks this small wait for each other's threads, tenfold.
-    with threadpool_limits(1):  # type: ignore[no-untyped-call]  # threadpoolctl has no types
+    with threadpool_limits(1):
         mixtures = {k: _fitted(values, k, seed) for k in range(1, most + 1)}
         bic = {k: float(mixture.bic(values)) for k, mixture in mixtures.items()}
         best = mixtures[min(bic, key=lambda k: bic[k])]
@@ -121,9 +121,7 @@ def _principal_components(values: NDArray[np.float64], num: int) -> NDArray[np.f
 
 
 def _fitted(values: NDArray[np.float64], k: int, seed: int) -> Any:
-    mixture: Any = GaussianMixture(  # type: ignore[no-untyped-call]  # scikit-learn has no types
-        k, n_init=5, max_iter=500, random_state=seed
-    )
+    mixture: Any = GaussianMixture(k, n_init=5, max_iter=500, random_state=seed)
     with warnings.catch_warnings():
         # A number of Gaussians that does not fit converges slowly; its BIC is worse all the same.
         warnings.simplefilter("ignore", ConvergenceWarning)

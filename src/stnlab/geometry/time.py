@@ -119,7 +119,7 @@ def read_at(series: Tensor, at: Tensor, padding_mode: str, lengths: Tensor | Non
     read = []
     for hour, share in ((first, 1 - weight), (second, weight)):
         if not is_border:
-            share = torch.where((hour >= 0) & (hour <= last), share, 0)  # noqa: PLW2901
+            share = torch.where((hour >= 0) & (hour <= last), share, 0)  # noqa: PLW2901  # no share outside
         index = _clamped(hour, last).expand_as(series)
         read.append(series.gather(2, index) * share)
     return read[0] + read[1]

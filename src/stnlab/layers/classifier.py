@@ -71,6 +71,6 @@ class FullyConnected(nn.Module):
             num_inputs = width
         self.layers = nn.Sequential(*layers, nn.Linear(num_inputs, num_classes))
 
-    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def forward(self, views: Tensor, lengths: Tensor | None = None) -> Tensor:
         logits: Tensor = self.layers(views)
         return logits

@@ -51,7 +51,7 @@ class Transformer(nn.Module, ABC):
         """The parameters of one view by name, (N,) each."""
         return dict(zip(self.parameter_names, theta[:, view].unbind(1), strict=True))
 
-    def penalty(self, theta: Tensor) -> Tensor | None:  # noqa: ARG002
+    def penalty(self, theta: Tensor) -> Tensor | None:
         """What training adds to its loss for the thetas of a batch, (); None for nothing."""
         return None
 

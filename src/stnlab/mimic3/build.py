@@ -137,7 +137,7 @@ def notes_of(root: Path) -> list[str]:
 
 def _require_polars() -> None:
     try:
-        import polars  # noqa: F401
+        import polars  # noqa: F401  # only whether it is there
     except ImportError as error:
         raise UserError(
             "MIMIC-III's tables are read with polars, which is not installed. Install the extra: "

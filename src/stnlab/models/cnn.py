@@ -63,7 +63,7 @@ class Cnn(ModelPart):
         super().check(config, spec)
         self.classifier.check(spec.size)
 
-    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":  # noqa: ARG002
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
 
         return Network(None, self.classifier.build(spec.channels, spec.size, 1, spec.num_classes))

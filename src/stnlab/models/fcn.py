@@ -28,7 +28,7 @@ class Fcn(ModelPart):
         require_widths("model.hidden", self.hidden)
         require_probability("model.dropout", self.dropout)
 
-    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":  # noqa: ARG002
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.classifier import FullyConnected
         from stnlab.layers.network import Network
 

@@ -21,7 +21,7 @@ class LogisticModel(ModelPart):
         super().check(config, spec)
         require_series(self, config, spec)
 
-    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":  # noqa: ARG002
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
         from stnlab.layers.series import Logistic
 

@@ -31,7 +31,7 @@ class LstmModel(ModelPart):
         require_count("model.num_layers", self.num_layers, MAX_LAYERS)
         require_probability("model.dropout", self.dropout)
 
-    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":  # noqa: ARG002
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
         from stnlab.layers.series import Lstm
 

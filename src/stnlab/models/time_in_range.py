@@ -43,7 +43,7 @@ class TimeInRangeModel(ModelPart):
         require_probability("model.input_dropout", self.input_dropout)
         require_probability("model.dropout", self.dropout)
 
-    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":  # noqa: ARG002
+    def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
         from stnlab.layers.series import TimeInRange
 

@@ -39,7 +39,7 @@ class ThetaKeys:
     identity_penalty: float = 0.0
     bound: float | None = None
 
-    def check(self, size: tuple[int, ...]) -> None:  # noqa: ARG002
+    def check(self, size: tuple[int, ...]) -> None:
         """Refuse what does not fit an input of ``size``."""
         require(
             self.lr is None or 0 < self.lr < float("inf"),
@@ -96,7 +96,7 @@ class WarpingModel(ModelPart):
         steps = self.localization.warmup_steps
         return {"transformer": steps} if steps else {}
 
-    def identity(self, config: "ExperimentConfig", spec: DatasetSpec) -> tuple[float, ...]:  # noqa: ARG002
+    def identity(self, config: "ExperimentConfig", spec: DatasetSpec) -> tuple[float, ...]:
         """Theta that changes nothing, of one view."""
         return config.warp.identity
 

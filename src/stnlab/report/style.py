@@ -70,8 +70,8 @@ def pixels(figure: Figure) -> NDArray[np.uint8]:
     figure.set_dpi(_DPI)
     with warnings.catch_warnings():
         _allow_strange_scripts()
-        canvas.draw()  # type: ignore[no-untyped-call]  # matplotlib's backends have no types
-    drawn = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+        canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())
     return drawn[..., :3].copy()
 
 

@@ -135,7 +135,7 @@ class TensorBoardReport(Checkpoint):
         """
         # Without the summary of an experiment, of which the tab would take one run's for all,
         # TensorBoard compares the runs itself, and shows what differs first.
-        _, started, ended = summary.hparams(parameters | results, {})  # type: ignore[no-untyped-call]
+        _, started, ended = summary.hparams(parameters | results, {})
         for each in (started, ended):
             self.writer.file_writer.add_summary(each, step)  # type: ignore[attr-defined]
         for name, path in figures.items():

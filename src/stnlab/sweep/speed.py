@@ -56,7 +56,7 @@ def _seconds_an_epoch(config: ExperimentConfig) -> float:
             inputs, targets, *lengths = batch
             optimizer.zero_grad()
             loss = scores.loss(network(inputs, *lengths), targets)
-            loss.backward()  # type: ignore[no-untyped-call]  # torch's has no types
+            loss.backward()
             optimizer.step()
         return len(batches) * (time.perf_counter() - began) / NUM_STEPS
     finally:

@@ -50,5 +50,5 @@ class TimeAffineWarp(TimeWarp):
 
         return moments(*inverse(*theta.unbind(1)), num_steps, align_corners, lengths)
 
-    def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":  # noqa: ARG002
+    def tempo(self, theta: "Tensor", num_steps: int) -> "Tensor":
         return theta[:, 0].abs()

@@ -74,7 +74,7 @@ class IdxFiles(ImageSource):
     def names(self, part: str) -> list[str]:
         return [str(place) for place in range(len(self.labels[part]))]
 
-    def read(self, part: str, channels: int, size: Size | None, alike: bool) -> Pixels:  # noqa: ARG002
+    def read(self, part: str, channels: int, size: Size | None, alike: bool) -> Pixels:
         return converted(_read(self._images[part], 3)[:, None], channels, size)
 
 

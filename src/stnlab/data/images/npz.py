@@ -65,7 +65,7 @@ class Archives(ImageSource):
     def names(self, part: str) -> list[str]:
         return [str(place) for place in range(len(self.labels[part]))]
 
-    def read(self, part: str, channels: int, size: Size | None, alike: bool) -> Pixels:  # noqa: ARG002
+    def read(self, part: str, channels: int, size: Size | None, alike: bool) -> Pixels:
         place = self._places[part]
         pixels = archive.load(place.file, place.name)
         if pixels.dtype != np.uint8:

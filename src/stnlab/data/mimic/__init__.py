@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stnlab.data.mimic.reader import *  # noqa: F403
+    from stnlab.data.mimic.reader import *  # noqa: F403  # for type checkers alone
 
 
 def __getattr__(name: str) -> Any:

@@ -230,7 +230,7 @@ def test_predictions_may_be_packed(tmp_path):
     assert (stays, p.tolist(), y.tolist()) == (["a", "b"], [0.25, 0.5], [0, 1])
     for damaged in (gzip.compress(written)[:-9], b"\x1f\x8bnothing", written):
         packed.write_bytes(damaged)
-        with pytest.raises(UserError, match=r"cannot be read: predictions\.csv\.gz: "):
+        with pytest.raises(UserError, match=r"predictions\.csv\.gz cannot be read: "):
             read_predictions(path)
 
 

@@ -83,13 +83,13 @@ def test_a_cell_is_what_hydra_composes():
     with in_hydra():
         composer = Composer()
         found = []
-        for _ in range(100):
+        for _ in range(50):
             overrides = drawn(rng)
             quickly = outcome(composer.compose, overrides)
             assert quickly == outcome(compose, overrides), overrides
             found.append(quickly)
     sound = [each for each in found if not isinstance(each, str)]
-    assert 20 < len(sound) < 80  # both kinds are seen
+    assert 10 < len(sound) < 40  # both kinds are seen
 
 
 @pytest.mark.parametrize(

@@ -108,21 +108,23 @@ def packed(path: Path) -> Path:
     return path.with_name(f"{path.name}.gz")
 
 
-def read_result(path: Path) -> bytes:
-    """The bytes of a file, or of the packed one in its place.
+def content_of(path: Path, at_most: int | None = None) -> bytes:
+    """The bytes of a file, or of the packed one in its place; no more than ``at_most``, unpacked.
 
     Raises:
-        OSError: neither can be read; FileNotFoundError where neither is there.
+        OSError: the one that it names cannot be read, or is damaged; FileNotFoundError where
+            neither is there.
     """
+    is_packed = path.suffix == ".gz"
     try:
-        return path.read_bytes()
+        with gzip.open(path) if is_packed else path.open("rb", buffering=0) as file:
+            return file.read(-1 if at_most is None else at_most)
     except FileNotFoundError:
-        if not packed(path).exists():
+        if is_packed or not packed(path).exists():
             raise
-    try:
-        return gzip.decompress(packed(path).read_bytes())
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise OSError(errno.EIO, f"{packed(path).name}: {error}") from error
+        raise OSError(errno.EIO, str(error), str(path)) from error
+    return content_of(packed(path), at_most)
 
 
 def read_yaml(path: Path) -> Any:

@@ -23,9 +23,9 @@ from stnlab import parts
 from stnlab.config import differing_keys, identity, with_defaults
 from stnlab.errors import UserError
 from stnlab.files import (
+    content_of,
     locked,
     packed,
-    read_result,
     read_yaml,
     replacing,
     unwritable,
@@ -324,7 +324,7 @@ class RunFolder:
 
     def _wrong_with(self, name: str, digest: str) -> str:
         try:
-            found = _sha256(read_result(self.path / name))
+            found = _sha256(content_of(self.path / name))
         except FileNotFoundError:
             return ""  # not kept; who needs it, says so
         except OSError as error:

@@ -4,9 +4,7 @@ LeCun, Cortes and Burges; CC BY-SA 3.0. The project ships the files under ``data
 installed stnlab has none, and keeps what it downloads in the user's cache.
 """
 
-import gzip
 import hashlib
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from torch import Tensor
 
 from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR, default_root
 from stnlab.errors import UserError
+from stnlab.files import content_of
 
 BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
@@ -99,20 +98,15 @@ def checksum(folder: Path) -> str:
     """:attr:`Digits.sha256` of the four files in a folder, whatever they hold.
 
     Raises:
-        OSError, ValueError, EOFError, zlib.error: one is missing or cannot be unpacked.
+        OSError: one is missing or cannot be unpacked.
     """
     digest = hashlib.sha256()
     for name, (size, _) in _FILES.items():
         path = _find(folder, name)
         if path is None:
             raise FileNotFoundError(name)
-        digest.update(_unpacked(path, size + 1))
+        digest.update(content_of(path, size + 1))
     return digest.hexdigest()
-
-
-def _unpacked(path: Path, at_most: int) -> bytes:
-    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-        return file.read(at_most)  # and no more, whatever it may unpack to
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -155,9 +149,9 @@ def _read_checked(folder: Path, name: str, size: int, sha256: str) -> bytes:
     if path is None:
         raise UserError(f"dataset.root: {folder} has no {name} after the download.")
     try:
-        data = _unpacked(path, size + 1)
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise _refused(path, f"cannot be read: {error}") from error
+        data = content_of(path, size + 1)
+    except OSError as error:
+        raise _refused(path, f"cannot be read: {error.strerror or error}") from error
     if len(data) > size:
         raise _refused(path, f"is not MNIST's: unpacked it has more than {size:,} bytes")
     if len(data) < size:

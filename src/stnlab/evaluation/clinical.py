@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from stnlab.errors import UserError
-from stnlab.files import read_result, write_atomically
+from stnlab.files import content_of, write_atomically
 
 Integers = NDArray[np.integer]
 Floats = NDArray[np.floating]
@@ -325,14 +325,15 @@ def read_predictions(path: Path) -> tuple[list[str], NDArray[np.float64], NDArra
         UserError: the file is missing or malformed.
     """
     try:
-        text = read_result(path).decode("utf-8").replace("\r\n", "\n")
+        text = content_of(path).decode("utf-8").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is not UTF-8 text: {error.reason}. Run the test again to write it anew."
         ) from error
     except OSError as error:
         raise UserError(
-            f"{path} cannot be read: {error.strerror or error}. Run the test again to write it."
+            f"{error.filename or path} cannot be read: {error.strerror or error}. "
+            "Run the test again to write it."
         ) from error
     lines = text.removesuffix("\n").split("\n")
     if lines[0] != _HEADER:

@@ -28,16 +28,15 @@ value as it is, a categorical one's place among its categories.
 
 import csv
 import functools
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stnlab import files
 from stnlab.data.mimic.variables import NUM_HOURS, NUM_VARIABLES, VARIABLES, Variable
 from stnlab.errors import UserError, did_you_mean
 
@@ -95,25 +94,12 @@ def content_of(path: Path) -> bytes:
         UserError: when it cannot be read.
     """
     try:
-        if path.suffix == ".gz":
-            return _unpacked(path)
-        with path.open("rb", buffering=0) as file:
-            return file.read()
-    except FileNotFoundError as error:
-        packed = path.with_name(f"{path.name}.gz")
-        if path.suffix != ".gz" and packed.is_file():
-            return content_of(packed)
-        raise UserError(f"{path} cannot be read: {error.strerror}. {REMEDY}") from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path} cannot be read: {reason}. {REMEDY}") from error
-
-
-def _unpacked(path: Path) -> bytes:
-    with gzip.open(path) as file:
-        content = file.read(_MAX_BYTES + 1)
+        content = files.content_of(path, _MAX_BYTES + 1)
+    except OSError as error:
+        named = error.filename or path
+        raise UserError(f"{named} cannot be read: {error.strerror or error}. {REMEDY}") from error
     if len(content) > _MAX_BYTES:
-        raise UserError(f"{path} unpacks to more than {_MAX_BYTES:,} bytes. {REMEDY}")
+        raise UserError(f"{path} has more than {_MAX_BYTES:,} bytes. {REMEDY}")
     return content
 
 

@@ -18,6 +18,7 @@ from typing import IO, NoReturn, cast
 
 from stnlab.download import Bounded, fetch, reason_of
 from stnlab.errors import UserError
+from stnlab.files import content_of
 
 URL = "https://physionet.org/files/challenge-2012/1.0.0/"
 
@@ -76,7 +77,8 @@ class Source:
     def key(self) -> str:
         """SHA-256 of the archive's bytes, or of the names and bytes of the folder's records."""
         if self.is_archive:
-            return hashlib.sha256(_content_of(self.path, MAX_TOTAL_BYTES)).hexdigest()
+            with _readable(self.path, MAX_TOTAL_BYTES):
+                return hashlib.sha256(self.path.read_bytes()).hexdigest()
         digest = hashlib.sha256()
         for stay, content in sorted(self.contents().items()):
             digest.update(f"\0{stay}\0{len(content)}\0".encode())
@@ -219,27 +221,25 @@ def require_same_stays(
 # -- Reading -------------------------------------------------------------------------------------
 
 
-def _require_size(path: Path, limit: int) -> None:
-    size = path.stat().st_size
-    if size > limit:
+@contextlib.contextmanager
+def _readable(path: Path, limit: int) -> Iterator[None]:
+    try:
+        if (size := path.stat().st_size) > limit:
+            raise UserError(
+                f"{path} has {size:,} bytes, more than the {limit:,} that such a file of the "
+                f"challenge can have. Is it another file? Get it again from {URL}."
+            )
+        yield
+    except OSError as error:
         raise UserError(
-            f"{path} has {size:,} bytes, more than the {limit:,} that such a file of the challenge "
-            f"can have. Is it another file? Get it again from {URL}."
-        )
+            f"{path} cannot be read: {error.strerror or error}. Correct its permissions, or get it "
+            f"again from {URL}."
+        ) from error
 
 
 def _content_of(path: Path, limit: int) -> bytes:
-    try:
-        _require_size(path, limit)
-        if path.suffixes[-2:] != [".txt", ".gz"]:
-            return path.read_bytes()
-        with gzip.open(path) as unpacked:
-            content = unpacked.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(
-            f"{path} cannot be read: {getattr(error, 'strerror', None) or error}. Correct its "
-            f"permissions, or get it again from {URL}."
-        ) from error
+    with _readable(path, limit):
+        content = content_of(path, limit + 1)
     if len(content) > limit:
         raise UserError(f"{path} unpacks to more than {limit:,} bytes. Get it again from {URL}.")
     return content

@@ -48,6 +48,8 @@ class Alignment(WarpingModel):
         from stnlab.layers.alignment import NearestCentroid
         from stnlab.layers.network import Network
 
-        transformer = build_transformer(self, config, spec, slope_and_offset=False)
+        transformer = build_transformer(
+            self, config, spec, slope_and_offset=False, align_corners=self.align_corners
+        )
         sizes = spec.num_classes, spec.channels, spec.size[0]
         return Network(transformer, NearestCentroid(*sizes, within_classes=self.within_classes))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from stnlab.data.spec import DatasetSpec, SeriesSpec
 from stnlab.models.series import require_series
 from stnlab.models.stn import TransformerModel
+from stnlab.models.transformer import WarpingModel
 from stnlab.parts import TimeWarp, WarpPart, add_model
 
 if TYPE_CHECKING:
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 
     from stnlab.layers.network import Network
     from stnlab.layers.transformer import TimeTransformer
-    from stnlab.models.alignment import Alignment
     from stnlab.schema import ExperimentConfig
 
 
@@ -43,7 +43,11 @@ class TsStn(TransformerModel):
     def build(self, config: "ExperimentConfig", spec: DatasetSpec) -> "Network":
         from stnlab.layers.network import Network
 
-        transformer = build_transformer(self, config, spec, slope_and_offset=self.slope_and_offset)
+        transformer = build_transformer(
+            *(self, config, spec),
+            slope_and_offset=self.slope_and_offset,
+            align_corners=self.align_corners,
+        )
         classifier = self.classifier.build(spec.channels, spec.size, 1, spec.num_classes)
         return Network(transformer, classifier)
 
@@ -67,11 +71,12 @@ def start_over_time(
 
 
 def build_transformer(
-    model: "TsStn | Alignment",
+    model: WarpingModel,
     config: "ExperimentConfig",
     spec: DatasetSpec,
     *,
     slope_and_offset: bool,
+    align_corners: bool,
 ) -> "TimeTransformer":
     """The localization network and the warp of a model over time, at its start."""
     from stnlab.layers.transformer import TimeTransformer
@@ -84,7 +89,7 @@ def build_transformer(
         per_channel=_variables(spec) if warp.per_channel else False,
         slope_and_offset=slope_and_offset,
         padding_mode=config.padding.label,
-        align_corners=model.align_corners,
+        align_corners=align_corners,
         localization=model.at_start(config, spec, spec.channels, 1),
     )
 

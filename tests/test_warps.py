@@ -50,7 +50,14 @@ def test_the_identity_is_exact(name, size, align_corners):
 def test_the_derivative(name):
     each = warp(name)
     theta = near_identity(each).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: each.grid(t, (4, 5), True), theta)
+
+    def grid(theta):
+        return each.grid(theta, (4, 5), True)
+
+    assert torch.autograd.gradcheck(grid, theta)
+    assert torch.autograd.gradgradcheck(grid, theta)
+    found = torch.func.jacrev(grid)(theta.detach())
+    torch.testing.assert_close(found, torch.autograd.functional.jacobian(grid, theta))
 
 
 @pytest.mark.parametrize("name", IMAGE_WARPS)
@@ -131,6 +138,8 @@ def test_what_lies_behind_the_horizon_is_outside():
     grid = each.grid(theta, (5, 5), True)[0]
     assert (grid[:, 0].abs().amax(dim=1) > 100).all()
     assert grid.isfinite().all()
+    theta.requires_grad_()
+    assert torch.autograd.gradcheck(lambda theta: each.grid(theta, (5, 7), True), theta)
 
 
 def test_a_spline_moves_its_control_points_as_it_is_told():

@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn import Parameter
-from torch.utils._python_dispatch import is_in_torch_dispatch_mode
 
 from stnlab.errors import UserError
+from stnlab.tracing import is_traced
 
 SWITCH = "STNLAB_KERNEL"
 _ABI, _MAX_BLOCKS = 1, 4  # as in blocks.c
@@ -82,16 +82,6 @@ def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
         else:
             inputs = F.max_pool2d(F.conv2d(inputs, weight, bias), 2).relu_()
     return inputs
-
-
-def is_traced() -> bool:
-    """Whether torch looks at the operators instead of only running them: compile, export, fake."""
-    return (
-        torch.compiler.is_compiling()
-        or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
-        or is_in_torch_dispatch_mode()
-        or torch._C._functorch.peek_interpreter_stack() is not None
-    )
 
 
 def takes(inputs: Tensor, *parameters: Tensor) -> bool:

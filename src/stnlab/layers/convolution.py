@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from stnlab.kernels import blocks as kernel
+from stnlab.tracing import is_traced
 
 # A group of output columns times the output channels fills the vector registers up to about here;
 # beyond, it only multiplies with zeros.
@@ -129,7 +130,7 @@ def _rearranged_is_faster(inputs: Tensor, parameters: list[Tensor]) -> bool:
         and inputs.device.type == "cpu"
         and inputs.dtype == parameters[0].dtype
         and not torch.is_autocast_enabled("cpu")
-        and not kernel.is_traced()
+        and not is_traced()
     )
 
 

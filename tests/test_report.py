@@ -345,6 +345,16 @@ def test_summary_has_the_contracts_columns_and_numbers(study):
     assert (distorted["published_mean"], distorted["verdict"]) == ("", "not published")
 
 
+def test_a_study_may_be_of_other_runs_than_the_published_ones(study):
+    plan = json.loads((study / "sweep.json").read_text())
+    (study / "sweep.json").write_text(json.dumps(plan | {"beside_published": False}))
+    text = report(study).read_text()
+    assert rows_of(study)[STN]["verdict"] == "not published"
+    assert "98.46" not in text
+    assert "beside the published" not in text
+    assert "Not SEED's protocol" not in text
+
+
 def test_a_collapsed_run_counts_and_is_called_out(study):
     write_run(study / STN / "seed=3", 0.10, collapsed="it saw nothing")
     text = report(study).read_text()
@@ -359,6 +369,9 @@ def test_a_collapsed_run_counts_and_is_called_out(study):
     assert "| 1 | 98.00 ± 1.00 (n = 3) | 0 |" in line
     assert f"| {STN} | 3 | collapsed | it saw nothing |" in text
     assert "10.00 †" in text
+    for seed in range(4, 11):
+        write_run(study / STN / f"seed={seed}", 0.95)
+    assert "| none: 11 seeds, 10.00 to 99.00 |" in report(study).read_text()
 
 
 def test_seeds_without_a_result_are_listed_and_not_averaged(study):
@@ -1072,6 +1085,7 @@ def test_a_folder_that_is_no_sweep_is_refused(tmp_path, name):
             '{"claims": [{"text": "", "kind": "paired", "pairs": [], "margin": 2}]}',
             "margin is 2; allowed: 0 to 1",
         ),
+        ('{"beside_published": "no"}', "'beside_published' is neither true nor false"),
     ],
 )
 def test_a_damaged_plan_is_named(tmp_path, content, reason):

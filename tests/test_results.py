@@ -10,10 +10,11 @@ import pytest
 from stnlab.config import PROJECT_DIR
 from stnlab.folder import RunFolder
 from stnlab.report import results
+from stnlab.report.statistics import share
 
 PAGES = "\n".join(
     (PROJECT_DIR / "docs" / f"{page}.md").read_text(encoding="utf-8")
-    for page in ("results", "series")
+    for page in ("results", "series", "troubleshooting")
 )
 RESULTS = PROJECT_DIR / "results"
 SECTIONS = {
@@ -49,6 +50,38 @@ def test_the_table_of_image_results(study):
             assert (
                 f"{row['collapsed']} of 5; {100 * float(row['mean_without_collapsed']):.2f}" in line
             )
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        ("none", "none"),
+        ("slower", "`model.localization.lr=0.0001`"),
+        ("border", "`padding=border`"),
+        ("black", "`padding=black`"),
+        ("batch-norm", "`model.localization.batch_norm=true`"),
+        ("warm-up", "`model.localization.warmup_steps=500`"),
+        ("clipping", "`trainer.gradient_clip_val=1.0`"),
+        ("penalty", "`model.localization.identity_penalty=0.1`"),
+        ("bound", "`model.localization.bound=1.0`"),
+        ("two-best", "`warmup_steps=500` and `identity_penalty=0.1`"),
+    ],
+)
+def test_how_often_each_remedy_helps(row, setting):
+    found = summary("collapse-remedies")
+    line = line_of("How often each remedy helps", f"| {setting} |")
+    cells = [each.strip() for each in line.split("|")[2:6]]
+    for dataset, rate, accuracy in zip(
+        ("two-channel", "same-image"), cells[::2], cells[1::2], strict=True
+    ):
+        ours = found[f"{row}-{dataset}", "test.clean.accuracy"]
+        interval = share(int(ours["collapsed"]), int(ours["n"])).interval
+        low, high = (f"{100 * each:.0f}" for each in interval)
+        assert rate == f"{ours['collapsed']} of {ours['n']} ({low} to {high})"
+        which = "_without_collapsed" if int(ours["collapsed"]) else ""
+        assert accuracy == (
+            f"{100 * float(ours[f'mean{which}']):.2f} ± {100 * float(ours[f'std{which}']):.2f}"
+        )
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ class StudyConfig:
     parts: list[str] = field(default_factory=list)  # instead of grids and rows: other studies
     seeds: list[int] = field(default_factory=list)  # where the command line has none; empty: its 5
     claims: list[ClaimConfig] = field(default_factory=list)
+    beside_published: bool = True  # false: its runs are others', trained for an epoch, say
 
 
 @dataclass

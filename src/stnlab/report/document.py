@@ -20,7 +20,13 @@ from stnlab.report.protocol import (
     protocol,
     protocol_differences,
 )
-from stnlab.report.published import Entry, PublishedResult, read_challenge, read_published
+from stnlab.report.published import (
+    NOTHING,
+    Entry,
+    PublishedResult,
+    read_challenge,
+    read_published,
+)
 from stnlab.report.rates import NOT_RECORDED, Rate
 from stnlab.report.results import (
     APART,
@@ -46,6 +52,7 @@ from stnlab.report.summary import Row, StudyResult, as_csv, as_json, summarise
 
 EXPLORE_PAGE = "explore.html"
 _MAX_CLASSES = 12  # columns of a table
+_MOST_SEEDS = 10  # that stand in a table's place, one by one
 _FOUND = 0.9  # r of a warp with the planted one from which on it has found it
 _SIGNS = {
     CONSISTENT: f"✓ {CONSISTENT}",
@@ -79,9 +86,12 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
 
 def _write(folders: Sequence[Path], out: Path) -> None:
     studies = [read_study(folder) for folder in folders]
-    published = read_published()
-    results = [summarise(study, published) for study in studies]
-    figures = [draw_study(result, published, out / "figures") for result in results]
+    published = [read_published() if each.is_beside_published else NOTHING for each in studies]
+    results = [summarise(*each) for each in zip(studies, published, strict=True)]
+    figures = [
+        draw_study(result, beside, out / "figures")
+        for result, beside in zip(results, published, strict=True)
+    ]
     title = studies[0].name if len(studies) == 1 else out.resolve().name
     claims = draw_claims(results, out / "figures" / f"{file_name(title)}-claims.svg")
     markdown = render(
@@ -203,10 +213,13 @@ def _one_published(each: PublishedResult) -> str:
 
 
 def _interval(row: Row) -> str:
-    """The interval of a row's mean; the seeds, where a t interval means nothing."""
+    """The interval of a row's mean; the seeds, or their range, where a t interval means nothing."""
     if row.sample.interval is not None or row.sample.n < 2:
         return numerals.bounds(row.sample.interval)
-    return f"none: seeds {', '.join(map(numerals.percent, sorted(row.sample.values)))}"
+    values = [numerals.percent(each) for each in sorted(row.sample.values)]
+    if len(values) > _MOST_SEEDS:
+        return f"none: {len(values)} seeds, {values[0]} to {values[-1]}"
+    return f"none: seeds {', '.join(values)}"
 
 
 def _without_collapsed(row: Row) -> str:

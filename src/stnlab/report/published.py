@@ -78,6 +78,9 @@ class Published(NamedTuple):
         return self.curves.get((dataset, model, factor))
 
 
+NOTHING = Published((), {})
+
+
 def read_published(folder: Path = PUBLISHED_DIR) -> Published:
     """Read ``results.csv``, ``robustness_curves.csv`` and ``jaderberg2015.csv``."""
     with (folder / "results.csv").open(encoding="utf-8", newline="") as file:

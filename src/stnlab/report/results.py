@@ -177,7 +177,8 @@ class Study:
     """A sweep's folder. ``notes`` are sentences about what the reader of its results must know.
 
     ``fingerprint`` is a sha256 of the plan and of every run's state and result, its seconds apart:
-    what a report was made from, whatever the files' dates say.
+    what a report was made from, whatever the files' dates say. Unless ``is_beside_published``, its
+    runs are not those of which anyone has published numbers, whatever their cells are.
     """
 
     name: str
@@ -190,6 +191,7 @@ class Study:
     claims: tuple[Claim, ...]
     notes: tuple[str, ...]
     fingerprint: str = ""
+    is_beside_published: bool = True
 
     def cell(self, name: str) -> Cell | None:
         return next((cell for cell in self.cells if cell.name == name), None)
@@ -300,6 +302,7 @@ def read_study(folder: Path) -> Study:
         claims=tuple(_claim(each) for each in plan.get("claims", [])),
         notes=(*differing_settings(cells), *notes),
         fingerprint=_fingerprint(plan, cells),
+        is_beside_published=plan.get("beside_published", True),
     )
 
 
@@ -341,6 +344,8 @@ def _check_plan(plan: Any) -> None:
     """Touch all that is used of ``sweep.json``, so that what is wrong shows here."""
     if not isinstance(plan, dict):
         raise TypeError("it is not a JSON object")
+    if type(plan.get("beside_published", True)) is not bool:
+        raise TypeError("'beside_published' is neither true nor false")
     for cell in _list(plan.get("cells", []), "cells"):
         for key in ("cell", "dataset", "model", "init", "padding"):
             if not isinstance(cell[key], str):

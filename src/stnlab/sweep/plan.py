@@ -93,6 +93,7 @@ class StudyPlan(NamedTuple):
             "question": study.question if study else "",
             "source": study.source if study else "",
             **({"metric": study.metric} if study and study.metric else {}),
+            **({} if study is None or study.beside_published else {"beside_published": False}),
             "cells": list(cells.values()),
             "claims": [
                 {

@@ -85,6 +85,22 @@ def test_how_often_each_remedy_helps(row, setting):
 
 
 @pytest.mark.parametrize(
+    ("row", "expected"),
+    [("none", 14), ("slower", 0), ("warm-up", 0), ("two-best", 0), ("penalty", 4)],
+)
+def test_how_many_warps_go_astray_in_their_first_steps(row, expected):
+    """As docs/troubleshooting.md has it: more than a quarter of the grid outside, by step 500."""
+    runs = sorted((RESULTS / "collapse-remedies").glob(f"{row}-*/seed=*/steps.csv"))
+    assert len(runs) == 40
+    astray = 0
+    for path in runs:
+        with path.open(encoding="utf-8", newline="") as file:
+            first = [row for row in csv.DictReader(file) if int(row["step"]) <= 500]
+        astray += max(float(row["share_outside"]) for row in first) > 0.25
+    assert astray == expected
+
+
+@pytest.mark.parametrize(
     "problem", ["GunPoint", "ItalyPowerDemand", "ArrowHead", "OSULeaf", "Coffee", "Trace"]
 )
 def test_aligned_series_beside_baselines(problem):

@@ -143,8 +143,9 @@ def test_a_killed_run_goes_on_with_parts_of_ones_own(examples):
 
 def test_the_study_runs_and_reports(examples):
     (command,) = dict.fromkeys(each for each in COMMANDS if "sweep.py" in each)
-    words = [sys.executable, str(PROJECT_DIR / "sweep.py"), *overrides_of(command)]
-    done = run(examples, *words)
+    words = ["sweep.py", *overrides_of(command)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    done = commands.run(*words, cwd=examples, **streams)
     assert done.returncode == 0, done.stdout + done.stderr
     report = (examples / "outputs/turning/report.md").read_text()
     assert "A warp that can only turn beats one that can do all" in report

@@ -295,7 +295,8 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
 
 
 def test_two_sweeps_at_once_share_the_work(tmp_path, start_py, finished):
-    both = [start_py("sweep.py", *SIX_RUNS, "name=short") for _ in range(2)]
+    alone = "hydra.launcher.n_jobs=1"  # each in its own process
+    both = [start_py("sweep.py", *SIX_RUNS, "name=short", alone) for _ in range(2)]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     folder = tmp_path / "outputs" / "short"

@@ -9,26 +9,29 @@ import sys
 from short_run import SHORT
 
 SIX_RUNS = ["dataset=rot90", "model=cnn,stn", "seeds=[0,1,2]", *SHORT, "name=short"]
+ALONE = "hydra.launcher.n_jobs=1"  # in the sweep's own process, which trains at once
 NUM_KILLS = 10
 
 
 def test_ten_kills_change_nothing(tmp_path, start_py, sweep_py):
     undisturbed = tmp_path / "undisturbed"
-    status, _, err = sweep_py(*SIX_RUNS, f"output_dir={undisturbed}")
+    status, _, err = sweep_py(*SIX_RUNS, ALONE, f"output_dir={undisturbed}")
     assert (status, err) == (0, "")
 
     moments = random.Random(chosen := random.randrange(10**6))
     for number in range(NUM_KILLS):
-        process = start_py("sweep.py", *SIX_RUNS, start_new_session=True)
+        has_workers = number % 2
+        where = [] if has_workers else [ALONE]
+        process = start_py("sweep.py", *SIX_RUNS, *where, start_new_session=True)
         try:
-            process.communicate(timeout=moments.uniform(1, 9))
+            process.communicate(timeout=moments.uniform(1, 9 if has_workers else 6))
         except subprocess.TimeoutExpired:
-            if number % 2:
-                process.kill()  # its workers live on for a while, and must not be in the way
+            if has_workers:
+                process.kill()  # they live on for a while, and must not be in the way
             else:
                 os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    status, out, err = sweep_py(*SIX_RUNS)
+    status, out, err = sweep_py(*SIX_RUNS, ALONE)
     assert (status, err) == (0, ""), f"moments of random.Random({chosen}): {out}"
 
     disturbed = tmp_path / "outputs"

@@ -3,6 +3,7 @@
 import base64
 import csv
 import hashlib
+import io
 import json
 import math
 import os
@@ -21,6 +22,7 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from PIL import Image
+from rich.console import Console
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
@@ -31,6 +33,7 @@ from stnlab.report.published import read_published
 from stnlab.report.results import read_study
 from stnlab.report.statistics import Sample, compare, describe, paired
 from stnlab.report.style import plain, save, say
+from stnlab.sweep.outcome import print_table
 
 COLUMNS = (
     "study,dataset,model,init,padding,metric,n,mean,std,ci95_low,ci95_high,collapsed,failed,"
@@ -343,6 +346,20 @@ def test_summary_has_the_contracts_columns_and_numbers(study):
     distorted = rows_of(study, "test.distorted.accuracy")[STN]
     assert float(distorted["mean"]) == pytest.approx(0.96)
     assert (distorted["published_mean"], distorted["verdict"]) == ("", "not published")
+
+
+def test_what_nobody_has_published_is_not_reproduced_but_may_hold(study):
+    """At the end of a sweep as in its report."""
+    claims = [{"text": "cnn beats stn", "kind": "robustness", "pairs": [["cnn", STN]]}]
+    plan = json.loads((study / "sweep.json").read_text()) | {"claims": claims}
+    for is_beside, words in ((True, "not reproduced"), (False, "does not hold")):
+        (study / "sweep.json").write_text(json.dumps(plan | {"beside_published": is_beside}))
+        text = report(study).read_text()
+        console = Console(file=io.StringIO(), width=500)
+        print_table(console, study)
+        printed = console.file.getvalue()
+        assert f"\n{words}: cnn beats stn. " in printed
+        assert f"✗ {words}" in text
 
 
 def test_a_study_may_be_of_other_runs_than_the_published_ones(study):

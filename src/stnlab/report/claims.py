@@ -82,6 +82,13 @@ class ClaimResult:
     other_verdict: str = ""
 
 
+def say_verdict(verdict: str, is_published: bool) -> str:
+    """A claim's verdict in words; what nobody has published cannot be reproduced, but may hold."""
+    if is_published:
+        return verdict
+    return verdict.replace("not reproduced", "does not hold").replace("reproduced", "holds")
+
+
 def test_claims(study: Study, published: Published) -> tuple[ClaimResult, ...]:
     """Every claim of a study with its verdict."""
     rates = _rates(study)

@@ -12,7 +12,7 @@ from stnlab.evaluation.recovery import UNITS
 from stnlab.files import LOCK, locked, unwritable, write_atomically
 from stnlab.report import numerals
 from stnlab.report.across import across
-from stnlab.report.claims import Point, rates_of
+from stnlab.report.claims import Point, rates_of, say_verdict
 from stnlab.report.markdown import Markup, code_block, escape, render, to_html
 from stnlab.report.protocol import (
     departures,
@@ -434,11 +434,7 @@ def _sign(verdict: str) -> str:
 
 
 def _sign_claim(verdict: str, result: StudyResult) -> str:
-    """A claim's verdict; what nobody has published cannot be reproduced, but it may hold."""
-    sign = _sign(verdict)
-    if result.is_published:
-        return sign
-    return sign.replace("not reproduced", "does not hold").replace("reproduced", "holds")
+    return say_verdict(_sign(verdict), result.is_published)
 
 
 def _label(row: Row) -> str:

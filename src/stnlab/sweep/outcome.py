@@ -16,8 +16,10 @@ def print_table(console: Console, folder: Path) -> None:
     if not (folder / "summary.csv").exists():
         return
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
-        rows = [next(found) for _, found in groupby(csv.DictReader(file), _cell_of)]
+        found = list(csv.DictReader(file))
+    rows = [next(of_cell) for _, of_cell in groupby(found, _cell_of)]
     has_published = any(row["published_mean"] for row in rows)
+    is_published = any(row["published_mean"] for row in found)
     table = Table(box=None, pad_edge=False)
     table.add_column("cell")
     table.add_column("n", justify="right", no_wrap=True)
@@ -38,11 +40,14 @@ def print_table(console: Console, folder: Path) -> None:
     metrics = ", ".join(dict.fromkeys(row["metric"] for row in rows))
     console.print(f"{folder.name}: {metrics}, in %", soft_wrap=True, markup=False)
     console.print(table)
+    from stnlab.report.claims import say_verdict  # which the report has imported by now
+
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     for study in summary["studies"]:
         for claim in study["claims"]:
             console.print(
-                f"{claim['verdict']}: {claim['text']} {claim['summary']}",
+                f"{say_verdict(claim['verdict'], is_published)}: {claim['text']}. "
+                f"{claim['summary']}",
                 soft_wrap=not console.is_terminal,
                 markup=False,
             )

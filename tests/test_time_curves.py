@@ -211,6 +211,18 @@ def test_the_nearest_affine_warp_of_an_affine_warp_is_itself():
 # --- roughness
 
 
+def test_a_warp_that_stays_and_hurries_reads_the_whole_series():
+    """As a network on PhysioNet 2012 learned: five moments, and nothing between; no collapse."""
+    warp = CpabWarp()
+    theta = 3.0 * torch.tensor([[1.0, 0, -1] * 5])
+    read = warp.moments(theta, 48, True)[0]
+    assert (read.diff() < 0.05).sum() > 24  # stays, most of the time
+    assert warp.tempo(theta, 48).item() == pytest.approx(1, abs=1e-5)
+    assert MonotoneWarp().tempo(torch.zeros(1, 16), 48).item() == pytest.approx(1, abs=1e-5)
+    still = TimeAffineWarp().tempo(torch.tensor([[0.001, 0.0]]), 48)
+    assert still.item() == pytest.approx(0.001)
+
+
 def test_roughness_is_what_it_says():
     theta = torch.tensor([[0.0, 1.0, 0.0, 0.0], [0.5, 0.0, -0.5, -1.0]])
     # Second differences -2 and 1; and none where the logarithms fall evenly.

@@ -100,7 +100,8 @@ class TimeView(NamedTuple):
     """What a transformer over time does to a test set.
 
     ``share_outside`` is the mean share of the steps that are read outside of the series, in
-    [0, 1]; ``tempo`` the median |theta22|, steps of the series per step of the view.
+    [0, 1]; ``tempo`` the steps of the series per step of the view, |theta22| of a warp that does
+    not bend time, as the median over warps and series.
     """
 
     share_outside: float

@@ -1,7 +1,7 @@
 """The site shows the project's own files: a hook of MkDocs, which knows the folder docs/ alone.
 
 README.md is its first page, docs/tour.ipynb its tour. Whatever else a page points at comes in under
-its path. A link to a report leads to the HTML page beside it, which is made for a browser.
+its path, reports too.
 """
 
 import json
@@ -15,7 +15,7 @@ from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"\]\(([^)\s:#]+)(#[^)\s]*)?\)")
-_RUN_FOLDER = re.compile(r'<a href="[^"#:]*/seed=\d+">(.*?)</a>')  # these are not on the site
+_RUN_FOLDER = re.compile(r"\[([^\]\n]*)\]\([^)\s:#]*/seed=\d+\)")  # these are not on the site
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -36,9 +36,6 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             page, targets = _page(path)
             left += targets
             files.append(File.generated(config, place, content=page))
-        elif path.suffix == ".html":
-            report = _RUN_FOLDER.sub(r"\1", path.read_text(encoding="utf-8"))
-            files.append(File.generated(config, place, content=report))
         else:
             files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
@@ -63,15 +60,13 @@ def _page(path: Path) -> tuple[str, list[Path]]:
 
     def on_the_site(found: re.Match[str]) -> str:
         target = (path.parent / found[1]).resolve()
-        if target.name == "report.md":
-            target = target.with_suffix(".html")
         if not target.is_file():
             return found[0]
         targets.append(target)
         link = os.path.relpath(_place(target), Path(_place(path)).parent)
         return f"]({link}{found[2] or ''})"
 
-    return _LINK.sub(on_the_site, text), targets
+    return _LINK.sub(on_the_site, _RUN_FOLDER.sub(r"\1", text)), targets
 
 
 def _as_markdown(notebook: dict[str, Any]) -> str:

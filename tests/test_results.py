@@ -130,6 +130,32 @@ def test_both_sets_of_physionet_2012(cell):
     line_of("PhysioNet 2012", f"| {' | '.join(events)} |")
 
 
+@pytest.mark.parametrize(
+    ("cell", "warp"),
+    [
+        ("cnn", "none (`cnn`)"),
+        *(
+            (f"ts-stn-{start}-border-warp.per_channel={own}", f"`{warp}`{said}")
+            for warp, start in (
+                ("time-affine", "identity"),
+                ("monotone", "monotone-identity"),
+                ("cpab", "cpab-identity"),
+            )
+            for own, said in ((False, ""), (True, ", a variable"))
+        ),
+    ],
+)
+def test_warps_of_time_on_both_sets(cell, warp):
+    b, c = summary("physionet2012-warps-b"), summary("physionet2012-warps-c")
+    both = [
+        spread(found[cell, metric])
+        for found in (b, c)
+        for metric in ("best.test.auroc", "test.auroc")
+    ]
+    line_of("PhysioNet 2012", f"| {warp} | {' | '.join(both)} |")
+    assert {found[cell, "test.auroc"]["collapsed"] for found in (b, c)} == {"0"}
+
+
 def test_the_runs_on_both_sets_are_of_the_same_networks():
     """Set c was tested later: what was trained and which epoch was chosen are set b's."""
     b, c = (results.read_study(RESULTS / name) for name in ("physionet2012", "physionet2012-c"))

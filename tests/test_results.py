@@ -154,6 +154,11 @@ def test_warps_of_time_on_both_sets(cell, warp):
     ]
     line_of("PhysioNet 2012", f"| {warp} | {' | '.join(both)} |")
     assert {found[cell, "test.auroc"]["collapsed"] for found in (b, c)} == {"0"}
+    splits = summary("physionet2012-warps-splits")
+    metrics = ("best.test.auroc", "test.auroc", "best.test.auprc")
+    numbers = " | ".join(spread(splits[cell, metric]) for metric in metrics)
+    row = "`cnn`" if cell == "cnn" else f"`ts-stn`, {warp}"
+    line_of("PhysioNet 2012", f"| {row} | {numbers} |")
 
 
 def test_the_runs_on_both_sets_are_of_the_same_networks():

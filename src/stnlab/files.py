@@ -117,7 +117,7 @@ def content_of(path: Path, at_most: int | None = None) -> bytes:
     """
     is_packed = path.suffix == ".gz"
     try:
-        with gzip.open(path) if is_packed else path.open("rb", buffering=0) as file:
+        with gzip.open(path) if is_packed else path.open("rb") as file:
             return file.read(-1 if at_most is None else at_most)
     except FileNotFoundError:
         if is_packed or not packed(path).exists():

@@ -208,9 +208,6 @@ def test_the_nearest_affine_warp_of_an_affine_warp_is_itself():
     torch.testing.assert_close(found, (theta22, theta23))
 
 
-# --- roughness
-
-
 def test_a_warp_that_stays_and_hurries_reads_the_whole_series():
     """As a network on PhysioNet 2012 learned: five moments, and nothing between; no collapse."""
     warp = CpabWarp()
@@ -221,6 +218,9 @@ def test_a_warp_that_stays_and_hurries_reads_the_whole_series():
     assert MonotoneWarp().tempo(torch.zeros(1, 16), 48).item() == pytest.approx(1, abs=1e-5)
     still = TimeAffineWarp().tempo(torch.tensor([[0.001, 0.0]]), 48)
     assert still.item() == pytest.approx(0.001)
+
+
+# --- roughness
 
 
 def test_roughness_is_what_it_says():

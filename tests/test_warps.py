@@ -61,6 +61,17 @@ def test_the_derivative(name):
 
 
 @pytest.mark.parametrize("name", IMAGE_WARPS)
+def test_the_derivative_in_mixed_precision(name):
+    network = build_network(compose(["dataset=rot90", "model=stn", f"warp={name}"]))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = network(torch.rand(3, 1, 28, 28)).float().square().mean()
+    loss.backward()
+    grad = network.transformer.localization.theta.bias.grad
+    assert grad.isfinite().all()
+    assert grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("name", IMAGE_WARPS)
 def test_a_start_in_the_family_is_the_affine_map(name):
     """What a family says it can do of an affine map, it does."""
     each, starts = warp(name), 0

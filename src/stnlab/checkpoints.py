@@ -19,7 +19,7 @@ def checkpoint_of(init_from: str) -> Path:
     """The checkpoint that ``init_from`` names: a run's folder stands for its last weights."""
     path = Path(init_from)
     # os.path's is False, where Path's raises, for names that no system can have.
-    return path / "checkpoints" / "last.ckpt" if os.path.isdir(path) else path  # noqa: PTH112
+    return path / "checkpoints" / "last.ckpt" if os.path.isdir(path) else path  # noqa: PTH112  # see above
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

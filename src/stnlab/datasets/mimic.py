@@ -113,7 +113,7 @@ class Mimic(ClinicalDataset):
         """An episode's file, ``123_episode1_timeseries.csv``."""
         from stnlab.data.mimic.episodes import read_hours
 
-        hours = read_hours(path.parent, [path.name], lambda name, content: None)  # noqa: ARG005
+        hours = read_hours(path.parent, [path.name], lambda *_: None)
         return hours.transpose(0, 2, 1)
 
     def _check_raw(self) -> None:

@@ -27,7 +27,8 @@ def projective_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -
         (N, height, width, 2), normalised (x, y).
     """
     points = kept(pixels, size, align_corners, like=theta)
-    planes = _plain(theta, points) if is_traced() else _Homography.apply(theta, points)
+    is_plain = is_traced() or torch.is_autocast_enabled(theta.device.type)
+    planes = _plain(theta, points) if is_plain else _Homography.apply(theta, points)
     return planes.view(-1, 2, *size).permute(0, 2, 3, 1)
 
 

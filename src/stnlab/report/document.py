@@ -86,7 +86,8 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
 
 def _write(folders: Sequence[Path], out: Path) -> None:
     studies = [read_study(folder) for folder in folders]
-    published = [read_published() if each.is_beside_published else NOTHING for each in studies]
+    known = read_published()
+    published = [known if each.is_beside_published else NOTHING for each in studies]
     results = [summarise(*each) for each in zip(studies, published, strict=True)]
     figures = [
         draw_study(result, beside, out / "figures")

@@ -69,9 +69,9 @@ def test_a_models_own_file_holds_none_of_a_datasets_numbers():
         assert not {"28", "56", "19"} & set(numbers)
 
 
-def test_trainer_keys_are_lightnings_and_one_of_ours():
+def test_trainer_keys_are_lightnings_and_two_of_ours():
     lightnings = set(inspect.signature(pl.Trainer).parameters)
-    assert {f.name for f in fields(TrainerConfig)} - lightnings == {"keep_epochs"}
+    assert {f.name for f in fields(TrainerConfig)} - lightnings == {"enable_figures", "keep_epochs"}
 
 
 MISTAKES = [

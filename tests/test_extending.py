@@ -10,6 +10,7 @@ import commands
 import pytest
 import torch
 import yaml
+from short_run import ALONE
 
 from stnlab import extensions, parts
 from stnlab.config import PROJECT_DIR
@@ -24,6 +25,7 @@ SHORT = [
     "trainer.limit_val_batches=1",
     "trainer.limit_test_batches=1",
     "trainer.accelerator=cpu",
+    "trainer.enable_figures=false",
 ]
 # Several commands in one process: an interpreter and torch are started once.
 SEVERAL = """
@@ -143,7 +145,7 @@ def test_a_killed_run_goes_on_with_parts_of_ones_own(examples):
 
 def test_the_study_runs_and_reports(examples):
     (command,) = dict.fromkeys(each for each in COMMANDS if "sweep.py" in each)
-    words = ["sweep.py", *overrides_of(command)]
+    words = ["sweep.py", *overrides_of(command), ALONE]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     done = commands.run(*words, cwd=examples, **streams)
     assert done.returncode == 0, done.stdout + done.stderr

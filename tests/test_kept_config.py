@@ -1,5 +1,7 @@
 """A run's config, read back from its folder."""
 
+import re
+
 import pytest
 import yaml
 
@@ -8,6 +10,7 @@ from stnlab.config.identity import with_defaults
 from stnlab.errors import UserError
 
 KEPT = sorted((PROJECT_DIR / "results").rglob("config.yaml"))
+SEED = re.compile("^seed: [0-9]+$", re.MULTILINE)
 DATASETS = ["rot90", "two-channel", "same-image", "mimic", "physionet2012", "jaderberg-tc"]
 
 
@@ -36,11 +39,13 @@ def test_it_is_the_inverse_of_to_plain(overrides):
 
 
 def test_every_kept_config_loads():
-    assert len(KEPT) >= 125
-    for path in KEPT:
-        plain = yaml.safe_load(path.read_text())
+    """One of each that differ in more than the seed."""
+    different = {SEED.sub("", text): text for text in (path.read_text() for path in KEPT)}
+    assert len(different) >= 90
+    for text in different.values():
+        plain = yaml.safe_load(text)
         found = to_plain(from_plain(plain))
-        assert identity(with_defaults(plain, found)) == identity(found), path
+        assert identity(with_defaults(plain, found)) == identity(found), text
 
 
 @pytest.mark.parametrize(

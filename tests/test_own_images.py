@@ -10,7 +10,7 @@ import pytest
 import torch
 from own_data import SHAPES, pictures, write_fashion, write_idx, write_tree
 from PIL import Image
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 
 from stnlab.config import compose
 from stnlab.data.checksum import of_files
@@ -399,7 +399,7 @@ def lines(outcome, name):
 
 
 def test_a_run_on_folders_tells_the_classes_it_took_for_which(data, tmp_path):
-    outcome = run(data / "parts", tmp_path, "distortion=RTS", "dataset.name=shapes")
+    outcome = run(data / "parts", tmp_path, DRAWN, "distortion=RTS", "dataset.name=shapes")
     assert outcome.metrics["data"]["examples"] == "images"
     assert outcome.metrics["test"]["distorted"]["n"] == 15
     files = {each.name for each in (outcome.path / "figures").iterdir()}

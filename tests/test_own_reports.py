@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from own_data import WAVES, waves, write_tree
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 
@@ -24,7 +24,7 @@ FOREIGN = r"digit|(?-i:MNIST|SEED|PIL)|60,000|patient|stays|deaths|mortality|hou
 
 def swept(*overrides):
     """The folder of a sweep over two seeds, run in this process, with its report."""
-    (made,) = plan(SweepConfig(seeds=[0, 1]), [*SHORT, "trainer.max_epochs=1", *overrides])
+    (made,) = plan(SweepConfig(seeds=[0, 1]), [*SHORT, DRAWN, "trainer.max_epochs=1", *overrides])
     for run in made.runs:
         train(run.config)
     (made.path / "sweep.json").write_text(json.dumps(made.record("python sweep.py …")))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from own_data import WAVES, long_rows, waves, write_long_form, write_ts
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 
 from stnlab.config import compose
 from stnlab.data.series.layouts import open_source
@@ -278,7 +278,7 @@ def run(root, out, *overrides):
     ],
 )
 def test_every_layout_and_network_train(data, tmp_path, layout, model):
-    outcome = run(data / layout, tmp_path, f"model={model}", "trainer.max_epochs=1")
+    outcome = run(data / layout, tmp_path, DRAWN, f"model={model}", "trainer.max_epochs=1")
     assert outcome.metrics["data"]["examples"] == "series"
     assert outcome.metrics["best"]["test"]["n"] == outcome.metrics["test"]["n"]
     files = {each.name for each in (outcome.path / "figures").iterdir()}

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from short_run import DRAWN
 
 from stnlab.distortions import Similarity
 from stnlab.distortions.canvas import Canvas
@@ -145,7 +146,7 @@ def test_a_warp_that_has_died_is_measured_all_the_same():
 @pytest.mark.parametrize("align_corners", [True, False])
 def test_a_network_that_undoes_a_run_s_own_distortion(short, tmp_path, align_corners):
     """Its views are the digits as they were: so the directions are those of the sampler, too."""
-    config = short("dataset=RTS", f"model.align_corners={str(align_corners).lower()}")
+    config = short("dataset=RTS", DRAWN, f"model.align_corners={str(align_corners).lower()}")
     experiment = ImageExperiment(config, RunFolder(tmp_path / "run"))
     network = build_network(config)
     before = next(iter(experiment._test(Similarity())))[0]

@@ -1,6 +1,7 @@
 """One run, end to end on real digits: its folder, its sameness, its refusals."""
 
 import csv
+import dataclasses
 import json
 import signal
 import time
@@ -9,7 +10,8 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from short_run import SHORT
+from short_run import DRAWN, SHORT
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from stnlab.config import compose, folder
@@ -49,7 +51,7 @@ def quiet():
     ids=" ".join,
 )
 def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
-    config = short(*overrides)
+    config = short(DRAWN, *overrides)
     outcome = train(config, quiet)
     path = outcome.path
     assert path == folder(config)
@@ -93,6 +95,30 @@ def plain(tmp_path_factory):
     """The metrics of a short run."""
     outputs = tmp_path_factory.mktemp("plain")
     return train(compose([*SHORT, f"output_dir={outputs}"]), Console(quiet=True)).metrics
+
+
+@pytest.mark.parametrize("dataset", ["rot90", "two-channel", "mimic"])
+def test_without_figures_all_else_is_the_same(short, quiet, dataset):
+    own = ["dataset.source=synthetic", "dataset.num_train=200", "dataset.num_test=80"]
+    model = {"rot90": "stn", "two-channel": "multi-stn", "mimic": "ts-stn"}[dataset]
+    chosen = [f"dataset={dataset}", f"model={model}", *(own if dataset == "mimic" else [])]
+    config = short(*chosen, "name=none")
+    none, drawn = (train(each, quiet) for each in (config, short(*chosen, DRAWN, "name=drawn")))
+    assert not (none.path / "figures").exists()
+    assert (drawn.path / "figures").exists()
+    assert [
+        EventAccumulator(str(each.path)).Reload().Tags()["images"] == [] for each in (none, drawn)
+    ] == [True, False]
+    varying = {"seconds", "environment"}
+    assert none.metrics.keys() == drawn.metrics.keys()
+    for key in none.metrics.keys() - varying:
+        assert none.metrics[key] == drawn.metrics[key]
+    names = {each.name for each in none.path.iterdir() if "tfevents" not in each.name}
+    assert names | {"figures"} == {
+        each.name for each in drawn.path.iterdir() if "tfevents" not in each.name
+    }
+    again = dataclasses.replace(config, trainer=short(DRAWN).trainer)
+    assert train(again, quiet).already_complete  # it decides nothing about a run's numbers
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from own_data import write_ts
 from rich.console import Console
 from rich.table import Table
-from short_run import SHORT
+from short_run import ALONE, SHORT
 
 from stnlab.config import compose_study
 from stnlab.config.validation import validate_sweep
@@ -171,7 +171,7 @@ def finished(tmp_path_factory):
     """A short sweep of six runs, done once for the tests that only read it."""
     folder = tmp_path_factory.mktemp("finished")
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    done = commands.run("sweep.py", *SIX_RUNS, "name=short", cwd=folder, **streams)
+    done = commands.run("sweep.py", *SIX_RUNS, "name=short", ALONE, cwd=folder, **streams)
     assert (done.returncode, done.stderr) == (0, "")
     return folder / "outputs" / "short", done.stdout
 
@@ -233,7 +233,7 @@ def test_a_run_that_comes_back_with_its_old_dates_is_reported(finished, tmp_path
 def test_the_recorded_command_can_be_given_to_a_shell(finished):
     command = json.loads((finished[0] / "sweep.json").read_text())["command"]
     assert "'seeds=[0,1,2]'" in command
-    assert shlex.split(command)[2:] == [*SIX_RUNS, "name=short"]
+    assert shlex.split(command)[2:] == [*SIX_RUNS, "name=short", ALONE]
 
 
 def test_dry_run_tells_each_seeds_state(finished, tmp_path, sweep_py):
@@ -275,8 +275,7 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     (barred / "checkpoints").mkdir(parents=True)
     (barred / "checkpoints" / "last.ckpt").write_bytes(b"not a checkpoint")
     command = ["dataset=rot90", "model=cnn", "seeds=[0,1]", *SHORT, "name=short"]
-    alone = "hydra.launcher.n_jobs=1"  # in the sweep's own process
-    status, _, err = sweep_py(*command, "seeds=[0]", alone)
+    status, _, err = sweep_py(*command, "seeds=[0]", ALONE)
     assert status == 0
     shutil.copy(barred.parent / "seed=0" / "config.yaml", barred / "config.yaml")
     config = barred / "config.yaml"
@@ -289,14 +288,13 @@ def test_a_failed_run_stops_no_other_and_is_tried_again(tmp_path, sweep_py):
     assert "last.ckpt is damaged" in (barred / "error.txt").read_text()
     assert "failed" in (tmp_path / "outputs/short/report.md").read_text()
     shutil.rmtree(barred / "checkpoints")
-    status, _out, err = sweep_py(*command, alone)
+    status, _out, err = sweep_py(*command, ALONE)
     assert (status, err) == (0, "")
     assert not (barred / "error.txt").exists()
 
 
 def test_two_sweeps_at_once_share_the_work(tmp_path, start_py, finished):
-    alone = "hydra.launcher.n_jobs=1"  # each in its own process
-    both = [start_py("sweep.py", *SIX_RUNS, "name=short", alone) for _ in range(2)]
+    both = [start_py("sweep.py", *SIX_RUNS, "name=short", ALONE) for _ in range(2)]
     outputs = [process.communicate() for process in both]
     assert [process.returncode for process in both] == [0, 0], outputs
     folder = tmp_path / "outputs" / "short"

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from rich.console import Console
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
@@ -25,6 +25,7 @@ def run(tmp_path_factory):
         compose(
             [
                 *SHORT,
+                DRAWN,
                 "dataset=same-image",
                 "model=multi-stn",
                 "init=left-right",
@@ -58,7 +59,7 @@ def test_thetas_of_both_views(run):
 
 
 def test_what_is_taken_back_and_the_figures_of_the_trained_network(short):
-    outcome = train(short("dataset=rot90", "trainer.keep_epochs=true"), Console(quiet=True))
+    outcome = train(short("dataset=rot90", "trainer.keep_epochs=true", DRAWN), Console(quiet=True))
     events = EventAccumulator(str(outcome.path), {"images": 0})
     events.Reload()
     tags = events.Tags()
@@ -83,7 +84,7 @@ def test_digits_before_and_after(run):
 
 def test_panels_are_200_steps_apart(short):
     """To draw one takes as long as some hundred steps, and an epoch may be one step."""
-    settings = ("dataset=rot90", "trainer.max_epochs=7", "trainer.limit_train_batches=80")
+    settings = (DRAWN, "trainer.max_epochs=7", "trainer.limit_train_batches=80")
     events = EventAccumulator(str(train(short(*settings), Console(quiet=True)).path), {"images": 0})
     events.Reload()
     images = events.Images("digits/before above, after below")

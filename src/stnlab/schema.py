@@ -27,7 +27,7 @@ parts.load_own()
 
 @dataclass
 class TrainerConfig:
-    """Lightning's Trainer arguments, under Lightning's names; ``keep_epochs`` is the house's."""
+    """Lightning's Trainer arguments, under Lightning's names; the last two are the house's."""
 
     max_epochs: int = 10
     accelerator: str = "auto"
@@ -44,6 +44,7 @@ class TrainerConfig:
     profiler: str | None = None
     log_every_n_steps: int = 100
     enable_progress_bar: bool = True
+    enable_figures: bool = True  # false: none is drawn, which spares a run some seconds
     keep_epochs: bool = False  # keep the weights of each epoch, 0 being the start
 
 

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 from torch import Tensor
 
 from stnlab.run.recorder import load_checkpoint
 
 KINDS = {
-    "digits": ["dataset=rot90", "model=stn", *SHORT, "trainer.max_epochs=3"],
+    "digits": [
+        "dataset=rot90",
+        "model=stn",
+        *SHORT,
+        "trainer.max_epochs=3",
+        DRAWN,
+    ],
     "clinical": [
         "dataset=mimic",
         "dataset.source=synthetic",

@@ -164,42 +164,51 @@ def slurm():
         pytest.skip(str(error))
 
 
-def job_id(tmp_path):
-    (log,) = {path.name.removesuffix("_0_log.out") for path in tmp_path.rglob("*_0_log.out")}
+def job_id(folder):
+    (log,) = {path.name.removesuffix("_0_log.out") for path in folder.rglob("*_0_log.out")}
     return log
 
 
-# Of Slurm's preemption: SIGTERM and a requeue. Of its warning before the time is up: USR2, on which
-# submitit requeues the job. Of a lone SIGTERM the sweep starts the run anew.
 @pytest.mark.usefixtures("slurm")
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["scontrol", "requeue"],
-        ["scancel", "--signal=USR2"],
-        ["scancel", "--signal=TERM"],
-    ],
-    ids=" ".join,
-)
-def test_a_job_goes_on_in_its_folder(tmp_path, start_py, command):
-    process = start_py(
-        "sweep.py",
-        "model=cnn",
-        *SHORT,
-        "trainer.max_epochs=60",
-        "seeds=[0]",
-        "hydra/launcher=submitit_slurm",
-        "hydra.launcher.timeout_min=5",
-        "hydra.launcher.max_num_timeout=3",
-    )
-    last = checkpoint(tmp_path)
-    wait_for(process, last)
-    assert not (last.parents[1] / "metrics.json").exists()
-    subprocess.run([*command, job_id(tmp_path)], check=True)
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == 0, out + err
-    metrics = json.loads((last.parents[1] / "metrics.json").read_text())
-    assert metrics["status"] == "complete"
-    # Each of the run's two parts began an event file.
-    assert len(list(last.parents[1].glob("events.*"))) == 2
-    assert leftovers(tmp_path / "outputs" / "rot90") == []
+def test_jobs_go_on_in_their_folders(tmp_path):
+    """Of Slurm's preemption: SIGTERM and a requeue. Of its warning before the time is up: USR2, on
+    which submitit requeues the job. Of a lone SIGTERM the sweep starts the run anew.
+    """
+    sweeps = {}
+    for command in ("scontrol requeue", "scancel --signal=USR2", "scancel --signal=TERM"):
+        folder = tmp_path / command
+        folder.mkdir()
+        sweeps[command] = (
+            folder,
+            commands.start(
+                "sweep.py",
+                "model=cnn",
+                *SHORT,
+                "trainer.max_epochs=60",
+                "seeds=[0]",
+                "hydra/launcher=submitit_slurm",
+                "hydra.launcher.timeout_min=5",
+                "hydra.launcher.max_num_timeout=3",
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            ),
+        )
+    left = dict(sweeps)
+    while left:
+        for command, (folder, process) in list(left.items()):
+            assert process.poll() is None, process.communicate()
+            if checkpoint(folder).exists():
+                assert not (checkpoint(folder).parents[1] / "metrics.json").exists()
+                subprocess.run([*command.split(), job_id(folder)], check=True)
+                del left[command]
+        time.sleep(0.05)
+    for command, (folder, process) in sweeps.items():
+        out, err = process.communicate(timeout=240)
+        assert process.returncode == 0, f"{command}: {out}{err}"
+        run = checkpoint(folder).parents[1]
+        assert json.loads((run / "metrics.json").read_text())["status"] == "complete"
+        # Each of the run's two parts began an event file.
+        assert len(list(run.glob("events.*"))) == 2, command
+        assert leftovers(folder / "outputs" / "rot90") == []

@@ -21,6 +21,7 @@ _CIRCUMSTANCES = {
     "trainer.profiler",
     "trainer.log_every_n_steps",
     "trainer.enable_progress_bar",
+    "trainer.enable_figures",
     "trainer.keep_epochs",
 }
 

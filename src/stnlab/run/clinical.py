@@ -118,7 +118,7 @@ class ClinicalExperiment(SeriesExperiment):
             clinical.write_predictions(path, self.parts.test.names[: len(y)], p, y)
         more = super().write(network, last, best, predict)
         transformer, found = network.transformer, last[0]
-        if transformer is not None and found.theta is not None:
+        if self.draws and transformer is not None and found.theta is not None:
             theta, (y, _) = _theta(found), _outcomes(found)
             if np.isfinite(theta).all():
                 self._draw_theta(theta, transformer.parameter_names, y)

@@ -35,6 +35,7 @@ class Experiment(ABC):
     def __init__(self, config: ExperimentConfig, folder: RunFolder) -> None:
         self.config = config
         self.folder = folder
+        self.draws = config.trainer.enable_figures
         # Of the figures that write() makes, those for TensorBoard, by the names they have there.
         self.shown: dict[str, Path] = {}
 
@@ -119,12 +120,13 @@ class Experiment(ABC):
                 confusion.predictions_as_csv(names, labels, shares, found.targets, classes),
             )
             write_atomically(self.folder.confusion, confusion.as_csv(counts, classes))
-        figures.draw_confusion(
-            self.folder.figures / "confusion.png",
-            f"{self.title()}\ntest {self.spec.examples} by their class and the one predicted",
-            counts.numpy(),
-            classes,
-        )
+        if self.draws:
+            figures.draw_confusion(
+                self.folder.figures / "confusion.png",
+                f"{self.title()}\ntest {self.spec.examples} by their class and the one predicted",
+                counts.numpy(),
+                classes,
+            )
 
     def limited_val_batches(self) -> BatchSource:
         """As many of :meth:`val_batches` as ``trainer.limit_val_batches`` says, at least one."""

@@ -188,12 +188,14 @@ class ImageExperiment(Experiment):
         best: list[Predictions],
         predict: Predict,
     ) -> dict[str, Any]:
-        self._draw_warps(network)
         self.write_classes(last[0], self.parts.test_names)
-        self._draw_mistakes(last[0])
+        if self.draws:
+            self._draw_warps(network)
+            self._draw_mistakes(last[0])
         if self.spec.num_objects > 1:
             return {}
-        self._draw_film_strips(network)
+        if self.draws:
+            self._draw_film_strips(network)
         alone = self._measure_robustness(predict)
         return self._recovered(network, last[1], alone)
 
@@ -240,9 +242,10 @@ class ImageExperiment(Experiment):
         ]
         rows = [",".join(robustness.Point._fields), *(",".join(map(str, row)) for row in points)]
         write_atomically(self.folder.robustness, "\n".join(rows) + "\n")
-        figures.draw_robustness(
-            self.folder.figures / "robustness.svg", f"{self.title()}: robustness", points
-        )
+        if self.draws:
+            figures.draw_robustness(
+                self.folder.figures / "robustness.svg", f"{self.title()}: robustness", points
+            )
         return dict(zip(settings, found, strict=True))
 
     def _recovered(
@@ -261,7 +264,7 @@ class ImageExperiment(Experiment):
             if moved is not None:
                 far[factor] = moved
         found = recovery.summary(trained, far, self.spec.class_name)
-        if "rotation" in found and found["rotation"]["within"] is not None:
+        if self.draws and "rotation" in found and found["rotation"]["within"] is not None:
             figure = figures.rotation_recovered(
                 self.title(), found["rotation"], far["rotation"], self.spec.class_name
             )

@@ -177,7 +177,7 @@ class Run:
         self.progress = ProgressReport(console, config.trainer.enable_progress_bar)
         self.tensorboard = TensorBoardReport(
             folder,
-            self.experiment.add_panel,
+            self.experiment.add_panel if self.experiment.draws else None,
             self.experiment.add_warps,
             config.trainer.log_every_n_steps,
         )
@@ -335,7 +335,8 @@ class Run:
         }
         self.progress.now("testing further, and drawing")
         metrics |= experiment.write(network, last, best_predictions, self._predictions)
-        self._draw_share_outside()
+        if experiment.draws:
+            self._draw_share_outside()
         kept = {"spec": experiment.spec.to_plain(), **experiment.preprocessing}
         write_atomically(self.folder.preprocessing, json.dumps(kept, indent=2) + "\n")
         return metrics

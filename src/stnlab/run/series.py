@@ -140,7 +140,7 @@ class SeriesExperiment(Experiment):
         write_atomically(
             self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta)
         )
-        if np.isfinite(theta).all():
+        if self.draws and np.isfinite(theta).all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
             if isinstance(transformer, TimeTransformer) and not _is_one_affine(transformer):

@@ -43,12 +43,12 @@ class TensorBoardReport(Checkpoint):
     def __init__(
         self,
         folder: RunFolder,
-        add_panel: AddPanel,
+        add_panel: AddPanel | None,
         add_warps: AddWarps,
         log_every_n_steps: int,
     ) -> None:
-        """``add_panel`` shows examples before and after the warp, after some epochs, and
-        ``add_warps`` what the warps do to the validation part, beside their thetas.
+        """``add_panel`` shows examples before and after the warp, after some epochs, where it is
+        given, and ``add_warps`` what the warps do to the validation part, beside their thetas.
         """
         self.folder = folder
         self.add_panel = add_panel
@@ -103,7 +103,7 @@ class TensorBoardReport(Checkpoint):
                 self.writer.add_scalar(f"{name}/{part}", found[name], step)
         transformer = pl_module.network.transformer
         if transformer is not None:
-            if _is_shown(trainer.current_epoch + 1, trainer):
+            if self.add_panel is not None and _is_shown(trainer.current_epoch + 1, trainer):
                 self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None

@@ -210,7 +210,7 @@ def test_runs_of_a_sweep_have_the_numbers_of_train_py(finished, short):
 def test_a_finished_sweep_runs_nothing(finished, tmp_path, sweep_py):
     shutil.copytree(finished[0], tmp_path / "outputs" / "short")
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
-    status, out, err = sweep_py(*SIX_RUNS, "name=short")
+    status, out, err = sweep_py(*SIX_RUNS, "name=short", ALONE)
     assert (status, err) == (0, "")
     assert "6 of 6 runs are complete" in out
     after = {path: path.stat().st_mtime_ns for path in before}

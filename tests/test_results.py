@@ -6,6 +6,7 @@ import re
 import shutil
 
 import pytest
+from scipy.stats import fisher_exact
 
 from stnlab.config import PROJECT_DIR
 from stnlab.folder import RunFolder
@@ -157,6 +158,43 @@ def test_warps_of_time_on_both_sets(cell, warp):
     numbers = " | ".join(spread(splits[cell, metric]) for metric in metrics)
     row = "`cnn`" if cell == "cnn" else f"`ts-stn`, {warp}"
     line_of("PhysioNet 2012", f"| {row} | {numbers} |")
+
+
+@pytest.mark.parametrize(
+    ("cell", "setting", "p"),
+    [
+        ("ts-stn-identity-border-model.localization.lr=null", "`warp=time-affine`", None),
+        ("ts-stn-monotone-identity-border", "`warp=monotone`", "0.51"),
+        ("ts-stn-cpab-identity-border", "`warp=cpab`", "1.00"),
+        (
+            "ts-stn-identity-border-model.localization.lr=0.0001",
+            "`time-affine`, `model.localization.lr=0.0001`",
+            "0.020",
+        ),
+    ],
+)
+def test_which_warps_find_what_was_planted(cell, setting, p):
+    section = "Synthetic episodes"
+    study = results.read_study(RESULTS / "synthetic-warps")
+
+    def planted(cell):
+        return [each.metrics["planted"] for each in study.cell(cell).runs]
+
+    found = [each for each in planted(cell) if each["r_phase"] >= 0.9]
+    low, high = (f"{100 * each:.0f}" for each in share(len(found), 20).interval)
+    tempo = sum(each["r_tempo"] for each in found) / len(found)
+    auroc = spread(summary("synthetic-warps")[cell, "test.auroc"])
+    line_of(
+        section,
+        f"| {setting} | {auroc} | {len(found)} of 20 ({low} to {high}%) | {tempo:.2f} |",
+    )
+    if p is not None:
+        plain = planted("ts-stn-identity-border-model.localization.lr=null")
+        without = sum(each["r_phase"] >= 0.9 for each in plain)
+        table = [[len(found), 20 - len(found)], [without, 20 - without]]
+        digits = len(p.partition(".")[2])
+        assert f"{fisher_exact(table).pvalue:.{digits}f}" == p
+        assert p in SECTIONS[section]
 
 
 def test_the_runs_on_both_sets_are_of_the_same_networks():

@@ -27,12 +27,12 @@ SHORT = [
     "trainer.accelerator=cpu",
     "trainer.enable_figures=false",
 ]
-# Several commands in one process: an interpreter and torch are started once.
+# Several commands in one process.
 SEVERAL = """
-import shlex, sys
+import sys
 from stnlab.cli import train_main
-for line in sys.stdin:
-    sys.argv = ["train.py", *shlex.split(line)]
+for line in sys.argv[1:]:
+    sys.argv = ["train.py", *line.split()]
     print(line, train_main(), flush=True)
 """
 
@@ -70,10 +70,11 @@ def in_process(monkeypatch):
             del sys.modules[name]
 
 
-def run(folder, *command, **settings):
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, check=False, **settings
-    )
+def python(folder, code, *arguments):
+    """Run a script of these lines, which lies in ``folder``."""
+    (folder / "script.py").write_text(code)
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return commands.run(str(folder / "script.py"), *arguments, cwd=folder, **streams)
 
 
 def overrides_of(command):
@@ -84,8 +85,7 @@ def overrides_of(command):
 
 def test_every_example_runs(examples):
     trained = dict.fromkeys(command for command in COMMANDS if "train.py" in command)
-    lines = "\n".join(" ".join(overrides_of(command)) for command in trained)
-    done = run(examples, sys.executable, "-c", SEVERAL, input=lines + "\n")
+    done = python(examples, SEVERAL, *(" ".join(overrides_of(command)) for command in trained))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(" 0\n") == len(trained), done.stdout + done.stderr
     outputs = examples / "outputs"
@@ -105,9 +105,9 @@ def test_every_example_runs(examples):
         "found = run.predict(torch.rand(3, 28, 28)); "
         "print(run.parameter_names, tuple(found.theta.shape))"
     )
-    used = run(examples, sys.executable, "-c", f"import my_parts; {use}")
+    used = python(examples, f"import my_parts; {use}")
     assert used.stdout == "('angle',) (3, 1, 1)\n", used.stderr
-    refused = run(examples, sys.executable, "-c", use).stderr.splitlines()[-1]
+    refused = python(examples, use).stderr.splitlines()[-1]
     assert refused.startswith("stnlab.errors.UserError"), refused
     assert "its warp is 'turn', which no module that is imported offers" in refused
     # A changed file makes another run, and says so.
@@ -115,7 +115,7 @@ def test_every_example_runs(examples):
     before = file.read_text()
     file.write_text(before + "# changed\n")
     line = " ".join(overrides_of(next(each for each in trained if "warp=turn" in each)))
-    changed = run(examples, sys.executable, "-c", SEVERAL, input=line + "\n")
+    changed = python(examples, SEVERAL, line)
     file.write_text(before)
     assert "holds a complete run of another config (extensions.my_parts was" in changed.stderr
 
@@ -211,5 +211,11 @@ def test_the_environment_tells_the_processes_that_are_started(tmp_path):
         "import parts_of_mine; from stnlab import extensions; from stnlab.config import compose; "
         "compose(); print(extensions.loaded())"
     )
-    child = run(tmp_path.parent, sys.executable, "-c", code)
+    child = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert f"sha256='{loaded.sha256}'" in child.stdout, child.stderr

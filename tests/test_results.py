@@ -123,6 +123,17 @@ def test_aligned_series_beside_baselines(problem):
 
 
 @pytest.mark.parametrize(
+    "problem", ["GunPoint", "ItalyPowerDemand", "ArrowHead", "OSULeaf", "Coffee", "Trace"]
+)
+def test_networks_that_warp_before_they_classify(problem):
+    found = summary("ucr-warps-networks")
+    warps = ("", "monotone-", "cpab-")
+    cells = ["cnn", *(f"ts-stn-{warp}identity-border" for warp in warps)]
+    numbers = " | ".join(spread(found[f"{cell}-{problem}", "test.accuracy"]) for cell in cells)
+    line_of("Does a learned warp help a network that classifies", f"| {problem} | {numbers} |")
+
+
+@pytest.mark.parametrize(
     "cell", ["time-in-range", "logistic", "ts-stn-identity-border", "lstm", "cnn"]
 )
 def test_both_sets_of_physionet_2012(cell):

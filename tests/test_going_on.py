@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 from rich.console import Console
-from short_run import SHORT
+from short_run import DRAWN, SHORT
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
 from test_clinical_run import SYNTHETIC
@@ -90,6 +90,17 @@ def test_it_equals_a_run_given_that_number_at_once(run, of_one_epoch, of_three):
     assert files(kept) == files(of_one_epoch)
     assert RunFolder(kept).damage() == {}
     assert train(run(MORE), QUIET).already_complete
+
+
+def test_no_figure_is_of_the_network_as_it_was(tmp_path):
+    place = [*RUN, f"output_dir={tmp_path}"]
+    before = {
+        each.name for each in (train(compose([*place, DRAWN]), QUIET).path / "figures").iterdir()
+    }
+    assert "confusion.png" in before
+    path = train(compose([*place, MORE]), QUIET).path
+    assert not (path / "figures").exists()
+    assert {each.name for each in (path / "epochs=1" / "figures").iterdir()} == before
 
 
 def test_tensorboard_shows_the_run_as_it_is_now_and_as_it_was(run):

@@ -334,6 +334,8 @@ class Run:
             **({"extensions": self.plain["extensions"]} if "extensions" in self.plain else {}),
         }
         self.progress.now("testing further, and drawing")
+        if self.folder.figures.exists():  # of fewer epochs; not all may be drawn anew
+            shutil.rmtree(self.folder.figures)
         metrics |= experiment.write(network, last, best_predictions, self._predictions)
         if experiment.draws:
             self._draw_share_outside()

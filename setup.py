@@ -1,4 +1,4 @@
-"""What pyproject.toml cannot say: the compiled kernel, and what a wheel has of the top's files."""
+"""What pyproject.toml cannot say: the compiled kernels, and what a wheel has of the top's files."""
 
 import shutil
 from pathlib import Path
@@ -20,12 +20,12 @@ class BuildWithFiles(build_py):
             shutil.copytree(source, place)
 
 
-# A plain shared library, loaded by ctypes (stnlab/kernels/blocks.py): it fits every Python. Where
+# A plain shared library, loaded by ctypes (stnlab/kernels/library.py): it fits every Python. Where
 # there is no compiler that understands it, the package is installed without.
-KERNEL = Extension(
-    "stnlab.kernels._blocks",
-    ["src/stnlab/kernels/blocks.c"],
-    depends=["src/stnlab/kernels/blocks_of_width.h"],
+KERNELS = Extension(
+    "stnlab.kernels._kernels",
+    ["src/stnlab/kernels/blocks.c", "src/stnlab/kernels/flow.c"],
+    depends=["src/stnlab/kernels/blocks_of_width.h", "src/stnlab/kernels/paths.h"],
     extra_compile_args=["-O3", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
     py_limited_api=True,
@@ -33,6 +33,6 @@ KERNEL = Extension(
 
 setup(
     cmdclass={"build_py": BuildWithFiles},
-    ext_modules=[KERNEL],
+    ext_modules=[KERNELS],
     options={"bdist_wheel": {"py_limited_api": "cp311"}},
 )

@@ -19,7 +19,7 @@ from stnlab.config import compose
 # torch's threads would wait for each other where tests run side by side; a run has one anyway.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Where there was no compiler, each process would say so: asked for torch's operators, none does.
-if find_spec("stnlab.kernels._blocks") is None:
+if find_spec("stnlab.kernels._kernels") is None:
     os.environ.setdefault("STNLAB_KERNEL", "torch")
 # A shell has what it starts in the background ignore Ctrl-C, and so would all runs of the tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)

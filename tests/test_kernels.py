@@ -1,4 +1,4 @@
-"""The compiled kernel equals torch's operators, on every path that this processor has."""
+"""The compiled kernels equal torch's operators, on every path that this processor has."""
 
 import random
 
@@ -8,7 +8,9 @@ import torch.nn.functional as F
 from torch._subclasses import FakeTensorMode
 
 from stnlab.errors import UserError
+from stnlab.geometry import cpab
 from stnlab.kernels import blocks as kernel
+from stnlab.kernels import flow, library
 from stnlab.layers.convolution import ConvPoolRelu, in_a_row
 
 PATHS = ("plain", "avx2", "avx512")
@@ -19,15 +21,15 @@ def take(monkeypatch):
     """Sets a path of the kernel, or skips the test where there is no such path."""
 
     def taken(path):
-        monkeypatch.setenv(kernel.SWITCH, path)
-        kernel.path.cache_clear()
+        monkeypatch.setenv(library.SWITCH, path)
+        library.path.cache_clear()
         try:
-            return kernel.path()
+            return library.path()
         except UserError as error:
             pytest.skip(str(error))
 
     yield taken
-    kernel.path.cache_clear()
+    library.path.cache_clear()
 
 
 @pytest.fixture(params=PATHS)
@@ -177,34 +179,151 @@ def test_other_types_have_torchs_operators():
     assert not kernel.takes(torch.randn(2, 1, 3, 3), *parameters)  # nothing is left of it
 
 
+# --- the flow of a velocity
+
+
+def velocities(scale, num_cells=16, num=200):
+    rng = torch.Generator().manual_seed(num_cells)
+    return scale * torch.randn(num, num_cells + 1, generator=rng)
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("num_points", [1, 7, 8, 48, 131])
+@pytest.mark.parametrize("num_cells", [2, 7, 16, 256])
+@pytest.mark.parametrize("scale", [0.0, 1e-3, 0.05, 0.5, 3.0])
+def test_flows(scale, num_cells, num_points):
+    """As exact as torch's operators are in single precision, against double precision."""
+    given, at = velocities(scale, num_cells), torch.linspace(0, 1, num_points)
+    given[1:20] = given[1:20].abs() + 0.1  # all that go on, through many cells
+    given[20:40, ::2] = 0  # zeros that no point comes past
+    given.requires_grad_()
+    assert flow.takes(given, at)
+    exact = given.detach().double().requires_grad_()
+    grad = torch.randn(len(given), num_points, generator=torch.Generator().manual_seed(1))
+    found = gradients(lambda v: cpab.displacement(v, at), [given], grad)
+    plain = gradients(lambda v: cpab._plain(v, at), [given], grad)
+    exact = gradients(lambda v: cpab.displacement(v, at.double()), [exact], grad)
+    off, off_plain = ((each[0] - exact[0]).abs().max() for each in (found, plain))
+    assert off <= 3 * off_plain + 2e-6
+    # Where a rounding decides in which cell a point ends, either's gradient may be off.
+    allowed = 1e-4 * (1 + exact[1].norm(dim=1))
+    wrong, wrong_plain = (
+        ((each[1] - exact[1]).norm(dim=1) > allowed).float().mean() for each in (found, plain)
+    )
+    assert wrong <= wrong_plain + 0.05
+    assert wrong <= 0.1
+
+
+@pytest.mark.usefixtures("path")
+def test_the_flow_at_the_identity_is_exact():
+    given, at = torch.zeros(3, 9, requires_grad=True), torch.linspace(0, 1, 17)
+    moved = cpab.displacement(given, at)
+    assert not moved.any()
+    moved[:, 8].sum().backward()
+    assert given.grad.tolist() == [[0, 0, 0, 0, 1, 0, 0, 0, 0]] * 3
+
+
+@pytest.mark.usefixtures("path")
+def test_a_flow_does_not_depend_on_others_nor_on_how_times_are_given():
+    given, at = velocities(0.3).requires_grad_(), torch.linspace(0, 1, 21)
+    grad = torch.randn(len(given), 21)
+    expected = gradients(lambda v: cpab.displacement(v, at), [given], grad)
+    found = gradients(lambda v: cpab.displacement(v, at.expand(200, -1)), [given], grad)
+    assert all(torch.equal(one, other) for one, other in zip(expected, found, strict=True))
+    some = given[[5, 3, 77]].detach().requires_grad_()
+    few = gradients(lambda v: cpab.displacement(v, at), [some], grad[[5, 3, 77]])
+    for one, other in zip(expected, few, strict=True):
+        assert torch.equal(one[[5, 3, 77]], other)
+    own = torch.rand(200, 21, generator=torch.Generator().manual_seed(2))
+    torch.testing.assert_close(
+        cpab.displacement(given, own), cpab._plain(given, own), atol=1e-5, rtol=0
+    )
+
+
+def test_paths_with_a_fused_multiply_add_give_the_same_flow(take):
+    given, at, found = velocities(0.3).requires_grad_(), torch.linspace(0, 1, 21), []
+    for path in ("avx512", "avx2"):
+        take(path)
+        found.append(gradients(lambda v: cpab.displacement(v, at), [given], torch.ones(200, 21)))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+@pytest.mark.usefixtures("path")
+def test_a_velocity_that_is_no_number_comes_through():
+    given, at = velocities(0.3, num=3), torch.linspace(0, 1, 17)
+    given[0], given[1] = torch.nan, torch.inf
+    given.requires_grad_()
+    moved = cpab.displacement(given, at)
+    assert not moved[0].isfinite().any()
+    assert torch.equal(moved[2], cpab.displacement(given[2:], at)[0])
+    moved.sum().backward()
+    assert given.grad[0].isnan().any()
+    assert given.grad[2].isfinite().all()
+
+
+@pytest.mark.usefixtures("path")
+def test_derivatives_of_the_flow_by_other_ways():
+    given, at = velocities(0.3, num=4), torch.linspace(0, 1, 9)
+    given.requires_grad_()
+    (first,) = torch.autograd.grad(
+        cpab.displacement(given, at).square().sum(), given, create_graph=True
+    )
+    (second,) = torch.autograd.grad(first.square().sum(), given)
+    (plain,) = torch.autograd.grad(cpab._plain(given, at).square().sum(), given, create_graph=True)
+    torch.testing.assert_close(first, plain, rtol=1e-4, atol=1e-5)
+    (expected,) = torch.autograd.grad(plain.square().sum(), given)
+    torch.testing.assert_close(second, expected, rtol=1e-3, atol=1e-4)
+    jacobian = torch.func.jacrev(lambda v: cpab.displacement(v, at))(given.detach())
+    one = torch.autograd.grad(cpab.displacement(given, at)[2, 4], given)[0]
+    torch.testing.assert_close(jacobian[2, 4], one, rtol=1e-4, atol=1e-5)
+
+
+def test_the_flow_that_torchs_operators_have():
+    given, at = velocities(0.3), torch.linspace(0, 1, 9)
+    assert flow.takes(given, at) == (library.path() != "torch")
+    assert not flow.takes(given.double(), at)
+    assert not flow.takes(given, at.requires_grad_())
+    assert not flow.takes(velocities(0.3, 257), at.detach())
+    exported = torch.export.export(Carried(), (given,)).module()
+    torch.testing.assert_close(exported(given), Carried()(given), rtol=1e-4, atol=1e-5)
+
+
+class Carried(torch.nn.Module):
+    def forward(self, given):
+        return cpab.displacement(given, torch.linspace(0, 1, 9))
+
+
+# --- which
+
+
 def test_the_switch(monkeypatch, caplog):
-    monkeypatch.setenv(kernel.SWITCH, "sse9")
-    kernel.path.cache_clear()
+    monkeypatch.setenv(library.SWITCH, "sse9")
+    library.path.cache_clear()
     with pytest.raises(UserError, match=r"STNLAB_KERNEL=sse9: here it can be torch"):
-        kernel.path()
+        library.path()
     caplog.clear()
-    monkeypatch.setenv(kernel.SWITCH, "torch")
-    kernel.path.cache_clear()
-    assert kernel.path() == "torch"
+    monkeypatch.setenv(library.SWITCH, "torch")
+    library.path.cache_clear()
+    assert library.path() == "torch"
     assert not caplog.records
-    kernel.path.cache_clear()
+    library.path.cache_clear()
 
 
 def test_without_the_kernel_it_is_said_once(monkeypatch, caplog):
-    monkeypatch.delenv(kernel.SWITCH, raising=False)
-    monkeypatch.setattr(kernel, "find_spec", lambda _: None)
-    kernel.path.cache_clear()
-    kernel._library.cache_clear()
+    monkeypatch.delenv(library.SWITCH, raising=False)
+    monkeypatch.setattr(library, "find_spec", lambda _: None)
+    library.path.cache_clear()
+    library.library.cache_clear()
     try:
         layer, images = ConvPoolRelu(1, 4, 3), torch.randn(2, 1, 8, 8)
         for _ in range(2):
             torch.testing.assert_close(
                 layer(images), F.relu(F.max_pool2d(F.conv2d(images, layer.weight, layer.bias), 2))
             )
-        assert kernel.path() == "torch"
+        assert library.path() == "torch"
         (record,) = caplog.records
-        assert "was not built when stnlab was installed" in record.message
-        assert "`pip install -e .` builds it" in record.message
+        assert "were not built when stnlab was installed" in record.message
+        assert "`pip install -e .` builds them" in record.message
     finally:
-        kernel.path.cache_clear()
-        kernel._library.cache_clear()
+        library.path.cache_clear()
+        library.library.cache_clear()

@@ -27,11 +27,14 @@ gradient: Martinez et al. (2022), "Closed-form diffeomorphic transformations for
 alignment". The sums are ours.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from stnlab.geometry.piecewise import interpolate
+from stnlab.kernels.flow import flow, flow_backward, takes
 
 _NEVER = 2.0  # any time above the one unit that there is
 _LEAST_SPEED = 1e-12
@@ -49,6 +52,41 @@ def displacement(velocities: Tensor, at: Tensor) -> Tensor:
     Returns:
         (N, points), to be added to ``at``.
     """
+    if not takes(velocities, at):
+        return _plain(velocities, at)
+    result: Tensor = _Flow.apply(velocities, at)
+    return result
+
+
+class _Flow(torch.autograd.Function):
+    """:func:`_plain` by the compiled kernel."""
+
+    @staticmethod
+    def forward(ctx: Any, velocities: Tensor, at: Tensor) -> Tensor:
+        ctx.save_for_backward(velocities, at)
+        return flow(velocities, at)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        velocities, at = ctx.saved_tensors
+        if torch.is_grad_enabled():  # a derivative of this one is wanted, too
+            again = torch.autograd.grad(_plain(velocities, at), velocities, grad, create_graph=True)
+            return again[0], None
+        return flow_backward(velocities, at, grad), None
+
+
+def roughness(velocities: Tensor) -> Tensor:
+    """Mean squared slope of the velocity, over batch and cells.
+
+    The slope is the difference of the velocities at a cell's ends by its length. It is how fast a
+    point's tempo grows, as an exponent.
+    """
+    num_cells = velocities.shape[1] - 1
+    return (velocities.diff(dim=1) * num_cells).square().mean()
+
+
+def _plain(velocities: Tensor, at: Tensor) -> Tensor:
+    """:func:`displacement` by torch's operators."""
     num_cells = velocities.shape[1] - 1
     width = 1 / num_cells
     slopes = F.pad(velocities.diff(dim=1) * num_cells, (1, 1))  # none outside
@@ -81,16 +119,6 @@ def displacement(velocities: Tensor, at: Tensor) -> Tensor:
     low, high = (last - place) * width, (last + 1 - place) * width
     fits = ((moved >= low) & (moved <= high)) | (last < 0) | (last == num_cells)
     return _either(fits.to(at.dtype), moved, moved.detach().clamp(low, high))
-
-
-def roughness(velocities: Tensor) -> Tensor:
-    """Mean squared slope of the velocity, over batch and cells.
-
-    The slope is the difference of the velocities at a cell's ends by its length. It is how fast a
-    point's tempo grows, as an exponent.
-    """
-    num_cells = velocities.shape[1] - 1
-    return (velocities.diff(dim=1) * num_cells).square().mean()
 
 
 def _crossing_times(velocities: Tensor, width: float) -> Tensor:

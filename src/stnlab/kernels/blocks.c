@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ABI 1 /* of the functions below; raise it when an argument or a layout changes */
+#include "paths.h"
+
 #define MAX_BLOCKS 4
 #define IMAGES_A_GROUP 16 /* of the backward, and the most images side by side in a vector */
 
@@ -90,8 +91,6 @@ static int64_t tape_bytes(const Block *blocks, int number)
 #define OUT_TILE 5
 #include "blocks_of_width.h"
 #endif
-
-enum { PLAIN, AVX2, AVX512 };
 
 int stnlab_abi(void) { return ABI; }
 

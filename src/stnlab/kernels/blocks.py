@@ -1,77 +1,22 @@
 """Chains of blocks (convolution, max-pool 2, ReLU) by the compiled kernel of ``blocks.c``.
 
-The kernel is an ordinary shared library that ``pip install`` builds where there is a C compiler.
-Without it, and wherever :func:`takes` says no, the caller has torch's own operators.
+Wherever :func:`takes` says no, the caller has torch's own operators.
 """
 
 import ctypes
-import logging
-import os
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn import Parameter
 
-from stnlab.errors import UserError
-from stnlab.tracing import is_traced
+from stnlab.kernels.library import library, path_number
+from stnlab.kernels.library import takes as library_takes
 
-SWITCH = "STNLAB_KERNEL"
-_ABI, _MAX_BLOCKS = 1, 4  # as in blocks.c
+_MAX_BLOCKS = 4  # as in blocks.c
 _DENSE = torch.contiguous_format
-_PATHS = ("plain", "avx2", "avx512")  # in the order of blocks.c
-_TORCH = "torch"
-_log = logging.getLogger(__name__)
-
-
-@lru_cache(maxsize=1)
-def path() -> str:
-    """ "avx512", "avx2" or "plain", by the processor; "torch" where there is no kernel.
-
-    The environment variable STNLAB_KERNEL asks for one of them.
-
-    Raises:
-        UserError: STNLAB_KERNEL asks for what there is not.
-    """
-    asked, library = os.environ.get(SWITCH), None
-    if asked != _TORCH:
-        library = _library()
-    best = -1 if library is None else library.stnlab_best_path()
-    there = [_TORCH, *_PATHS[: best + 1]]
-    if asked and asked not in there:
-        raise UserError(
-            f"{SWITCH}={asked}: here it can be {', '.join(there)}; unset, it is the fastest."
-        )
-    return asked or there[-1]
-
-
-@lru_cache(maxsize=1)
-def _library() -> ctypes.CDLL | None:
-    """The kernel, or None, which is told once."""
-    spec = find_spec("stnlab.kernels._blocks")
-    missing = "was not built when stnlab was installed (there was no C compiler)"
-    if spec is not None and spec.origin is not None:
-        try:
-            library = ctypes.CDLL(spec.origin)
-            if library.stnlab_abi() == _ABI:
-                pointer, number = ctypes.c_void_p, ctypes.c_int
-                library.stnlab_tape_size.restype = ctypes.c_int64
-                library.stnlab_forward.argtypes = (number, *[pointer] * 6)
-                library.stnlab_backward.argtypes = (number, *[pointer] * 8)
-                return library
-            missing = "is of another version of stnlab"
-        except (OSError, AttributeError) as error:
-            missing = f"cannot be loaded ({error})"
-    _log.warning(
-        "the compiled kernel %s: torch's operators do its work, and training takes two to three "
-        "times as long. `pip install -e .` builds it where there is a C compiler.",
-        missing,
-    )
-    return None
 
 
 def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
@@ -87,20 +32,9 @@ def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
 def takes(inputs: Tensor, *parameters: Tensor) -> bool:
     """Whether the kernel computes this: plain float32 tensors on the CPU, and nothing traced."""
     return (
-        not is_traced()
-        and path() != _TORCH
-        and not torch.is_autocast_enabled("cpu")
-        and all(_is_plain(each) for each in (inputs, *parameters))
+        library_takes(inputs, *parameters)
         and all(each.is_contiguous() for each in parameters)
         and _shapes(inputs.shape, *(each.shape for each in parameters[::2])) is not None
-    )
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    return (
-        type(tensor) in (Tensor, Parameter)
-        and tensor.dtype == torch.float32
-        and tensor.device.type == "cpu"
     )
 
 
@@ -146,11 +80,11 @@ def _shapes(inputs: torch.Size, *weights: torch.Size) -> _Shapes | None:
         size = [(length - kernel + 1) // 2 for length, kernel in zip(size, weight[2:], strict=True)]
         if min(size) < 1:
             return None
-    library = _library()
-    if len(weights) > _MAX_BLOCKS or library is None:
+    found = library()
+    if len(weights) > _MAX_BLOCKS or found is None:
         return None
     shape = (ctypes.c_int64 * len(numbers))(*numbers)
-    return _Shapes(shape, (num_images, channels, *size), library.stnlab_tape_size(shape))
+    return _Shapes(shape, (num_images, channels, *size), found.stnlab_tape_size(shape))
 
 
 class _Chain(torch.autograd.Function):
@@ -207,10 +141,10 @@ def _forward(
 
 
 def _call(name: str, shapes: _Shapes | None, *arguments: Any) -> None:
-    library = _library()
+    found = library()
     assert shapes is not None
-    assert library is not None
-    if getattr(library, name)(_PATHS.index(path()), shapes.shape, *arguments):
+    assert found is not None
+    if getattr(found, name)(path_number(), shapes.shape, *arguments):
         raise MemoryError(f"{name} found no memory for its layouts")
 
 

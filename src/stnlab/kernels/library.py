@@ -1,0 +1,95 @@
+"""The compiled library that the kernels are in, and which of its paths this process takes.
+
+It is an ordinary shared library that ``pip install`` builds where there is a C compiler. Without
+it, and wherever :func:`takes` says no, a kernel's caller has torch's own operators.
+"""
+
+import ctypes
+import logging
+import os
+from functools import lru_cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+from torch.nn import Parameter
+
+from stnlab.errors import UserError
+from stnlab.tracing import is_traced
+
+SWITCH = "STNLAB_KERNEL"
+TORCH = "torch"
+_ABI = 2  # as in paths.h
+_PATHS = ("plain", "avx2", "avx512")  # in the order of paths.h
+_log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=1)
+def path() -> str:
+    """ "avx512", "avx2" or "plain", by the processor; "torch" where there is no library.
+
+    The environment variable STNLAB_KERNEL asks for one of them.
+
+    Raises:
+        UserError: STNLAB_KERNEL asks for what there is not.
+    """
+    asked, found = os.environ.get(SWITCH), None
+    if asked != TORCH:
+        found = library()
+    best = -1 if found is None else found.stnlab_best_path()
+    there = [TORCH, *_PATHS[: best + 1]]
+    if asked and asked not in there:
+        raise UserError(
+            f"{SWITCH}={asked}: here it can be {', '.join(there)}; unset, it is the fastest."
+        )
+    return asked or there[-1]
+
+
+def path_number() -> int:
+    """The path as the library's functions take it, which do not know of torch's operators."""
+    return _PATHS.index(path())
+
+
+@lru_cache(maxsize=1)
+def library() -> ctypes.CDLL | None:
+    """The library, or None, which is told once."""
+    spec = find_spec("stnlab.kernels._kernels")
+    missing = "were not built when stnlab was installed (there was no C compiler)"
+    if spec is not None and spec.origin is not None:
+        try:
+            found = ctypes.CDLL(spec.origin)
+            if found.stnlab_abi() == _ABI:
+                pointer, number = ctypes.c_void_p, ctypes.c_int
+                found.stnlab_tape_size.restype = ctypes.c_int64
+                found.stnlab_forward.argtypes = (number, *[pointer] * 6)
+                found.stnlab_backward.argtypes = (number, *[pointer] * 8)
+                found.stnlab_flow.argtypes = (number, *[pointer] * 4)
+                found.stnlab_flow_backward.argtypes = (number, *[pointer] * 5)
+                return found
+            missing = "are of another version of stnlab"
+        except (OSError, AttributeError) as error:
+            missing = f"cannot be loaded ({error})"
+    _log.warning(
+        "the compiled kernels %s: torch's operators do their work, and training takes two to three "
+        "times as long. `pip install -e .` builds them where there is a C compiler.",
+        missing,
+    )
+    return None
+
+
+def takes(*tensors: Tensor) -> bool:
+    """Whether kernels compute on these: plain float32 tensors on the CPU, and nothing traced."""
+    return (
+        not is_traced()
+        and path() != TORCH
+        and not torch.is_autocast_enabled("cpu")
+        and all(_is_plain(each) for each in tensors)
+    )
+
+
+def _is_plain(tensor: Tensor) -> bool:
+    return (
+        type(tensor) in (Tensor, Parameter)
+        and tensor.dtype == torch.float32
+        and tensor.device.type == "cpu"
+    )

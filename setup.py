@@ -24,8 +24,8 @@ class BuildWithFiles(build_py):
 # there is no compiler that understands it, the package is installed without.
 KERNELS = Extension(
     "stnlab.kernels._kernels",
-    ["src/stnlab/kernels/blocks.c", "src/stnlab/kernels/flow.c"],
-    depends=["src/stnlab/kernels/blocks_of_width.h", "src/stnlab/kernels/paths.h"],
+    [f"src/stnlab/kernels/{name}.c" for name in ("blocks", "flow", "homography")],
+    depends=[f"src/stnlab/kernels/{name}.h" for name in ("blocks_of_width", "lanes", "paths")],
     extra_compile_args=["-O3", "-ffp-contract=fast", "-Wno-psabi"],
     optional=True,
     py_limited_api=True,

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch._subclasses import FakeTensorMode
 
 from stnlab.errors import UserError
-from stnlab.geometry import cpab
+from stnlab.geometry import cpab, projective
 from stnlab.kernels import blocks as kernel
 from stnlab.kernels import flow, library
 from stnlab.layers.convolution import ConvPoolRelu, in_a_row
@@ -291,6 +291,63 @@ def test_the_flow_that_torchs_operators_have():
 class Carried(torch.nn.Module):
     def forward(self, given):
         return cpab.displacement(given, torch.linspace(0, 1, 9))
+
+
+# --- the points of a homography
+
+
+def homographies(num=5):
+    rng = torch.Generator().manual_seed(num)
+    theta = 0.3 * torch.randn(num, 8, generator=rng) + torch.tensor([1.0, 0, 0, 0, 1, 0, 0, 0])
+    theta[0, 6:] = torch.tensor([2.0, 1.0])  # a part of the image is beyond the horizon
+    return theta.requires_grad_()
+
+
+@pytest.mark.usefixtures("path")
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (28, 28), (11, 9)])
+@pytest.mark.parametrize("is_planar", [True, False], ids=["planes", "pairs"])
+def test_homographies(size, is_planar):
+    theta = homographies()
+    exact = theta.detach().double().requires_grad_()
+    grad = torch.randn(5, *size, 2, generator=torch.Generator().manual_seed(0))
+    if is_planar:
+        grad = grad.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1)
+    found, expected = (
+        gradients(lambda t: projective.projective_grid(t, size, False), [each], grad)
+        for each in (theta, exact)
+    )
+    for one, other in zip(found, expected, strict=True):
+        assert ((one - other).norm(dim=-1) <= 1e-5 * (1 + other.norm(dim=-1))).all()
+    assert found[0].permute(0, 3, 1, 2).is_contiguous()  # which the sampler goes through fastest
+    if library.path() != "plain":
+        points = projective.kept(projective.pixels, size, False, like=theta)
+        plain = projective._plain(theta, points).view(-1, 2, *size).permute(0, 2, 3, 1)
+        torch.testing.assert_close(found[0], plain, rtol=1e-6, atol=0)
+
+
+@pytest.mark.usefixtures("path")
+def test_a_homography_that_is_no_number_comes_through():
+    theta = homographies().detach()
+    theta[1, 0], theta[2, 7] = torch.nan, torch.nan
+    theta.requires_grad_()
+    grid = projective.projective_grid(theta, (4, 4), False)
+    assert grid[1, ..., 0].isnan().all()
+    assert grid[2].isnan().all()
+    assert grid[3:].isfinite().all()
+    grid.sum().backward()
+    assert theta.grad[1:3].isnan().any(dim=1).all()
+    assert theta.grad[3:].isfinite().all()
+
+
+@pytest.mark.usefixtures("path")
+def test_derivatives_of_a_homography_by_other_ways():
+    theta = homographies(3)
+    found = []
+    for each in (theta, theta.detach().double().requires_grad_()):
+        grid = projective.projective_grid(each, (6, 5), False)
+        (first,) = torch.autograd.grad(grid.square().mean(), each, create_graph=True)
+        found.append(torch.autograd.grad(first.square().sum(), each)[0])
+    torch.testing.assert_close(found[0], found[1].float(), rtol=1e-3, atol=1e-3)
 
 
 # --- which

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from stnlab.geometry.points import kept, pixels
-from stnlab.tracing import is_traced
+from stnlab.kernels.homography import homography, homography_backward
+from stnlab.kernels.library import takes
 
 # Below it a point counts as on the horizon: so far outside that nothing is read.
 _MIN_DEPTH = 1e-3
@@ -27,43 +28,32 @@ def projective_grid(theta: Tensor, size: tuple[int, int], align_corners: bool) -
         (N, height, width, 2), normalised (x, y).
     """
     points = kept(pixels, size, align_corners, like=theta)
-    is_plain = is_traced() or torch.is_autocast_enabled(theta.device.type)
-    planes = _plain(theta, points) if is_plain else _Homography.apply(theta, points)
+    planes = _Homography.apply(theta, points) if takes(theta, points) else _plain(theta, points)
     return planes.view(-1, 2, *size).permute(0, 2, 3, 1)
 
 
 def _plain(theta: Tensor, points: Tensor) -> Tensor:
     """(N, 2, points) of points (3, points)."""
     numerators = (theta[:, :6].reshape(-1, 3) @ points).view(-1, 2, points.shape[1])
-    return numerators / _depth(theta, points)[:, None]
-
-
-def _depth(theta: Tensor, points: Tensor) -> Tensor:
-    return (theta[:, 6:] @ points[:2]).add_(1).clamp_(min=_MIN_DEPTH)
+    depth = (theta[:, 6:] @ points[:2] + 1).clamp(min=_MIN_DEPTH)
+    return numerators / depth[:, None]
 
 
 class _Homography(torch.autograd.Function):
-    """:func:`_plain` in half as many passes over the points, which are what it takes."""
+    """:func:`_plain` by the compiled kernel."""
 
     @staticmethod
     def forward(ctx: Any, theta: Tensor, points: Tensor) -> Tensor:
-        depth = _depth(theta, points)
-        planes = (theta[:, :6].reshape(-1, 3) @ points).view(-1, 2, points.shape[1])
-        planes.div_(depth[:, None])
-        ctx.save_for_backward(theta, points, planes, depth)
-        return planes
+        ctx.save_for_backward(theta, points)
+        return homography(theta, points, _MIN_DEPTH)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        theta, points, planes, depth = ctx.saved_tensors
+        theta, points = ctx.saved_tensors
         if torch.is_grad_enabled():  # a derivative of this one is wanted, too
             again = torch.autograd.grad(_plain(theta, points), theta, grad, create_graph=True)
             return again[0], None
-        grad = grad.contiguous() / depth[:, None]  # plane by plane
-        numerators = (grad.view(-1, points.shape[1]) @ points.T).view(-1, 6)
-        x, y = grad.mul_(planes).unbind(1)
-        of_depth = x.add_(y).masked_fill_(depth <= _MIN_DEPTH, 0)
-        return torch.cat([numerators, -(of_depth @ points[:2].T)], dim=1), None
+        return homography_backward(theta, points, _MIN_DEPTH, grad), None
 
 
 def has_picture(corners: Tensor) -> Tensor:

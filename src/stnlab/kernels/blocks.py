@@ -3,7 +3,6 @@
 Wherever :func:`takes` says no, the caller has torch's own operators.
 """
 
-import ctypes
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -12,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stnlab.kernels.library import library, path_number
+from stnlab.kernels.library import Sizes, call, library, sizes
 from stnlab.kernels.library import takes as library_takes
 
 _MAX_BLOCKS = 4  # as in blocks.c
@@ -60,7 +59,7 @@ def conv_pool_relu(inputs: Tensor, *parameters: Tensor) -> Tensor:
 class _Shapes(NamedTuple):
     """Sizes of a chain as blocks.c takes them, of its result, and of its tape in bytes."""
 
-    shape: "ctypes.Array[ctypes.c_int64]"
+    shape: Sizes
     result: tuple[int, ...]
     tape: int
 
@@ -83,7 +82,7 @@ def _shapes(inputs: torch.Size, *weights: torch.Size) -> _Shapes | None:
     found = library()
     if len(weights) > _MAX_BLOCKS or found is None:
         return None
-    shape = (ctypes.c_int64 * len(numbers))(*numbers)
+    shape = sizes(*numbers)
     return _Shapes(shape, (num_images, channels, *size), found.stnlab_tape_size(shape))
 
 
@@ -107,16 +106,13 @@ class _Chain(torch.autograd.Function):
         grad_inputs = None
         if ctx.needs_input_grad[0]:
             grad_inputs = torch.empty_like(inputs, memory_format=_DENSE)
-        _call(
+        shapes = _shapes(inputs.shape, *(each.shape for each in parameters[::2]))
+        assert shapes is not None
+        weights, of_weights, of_biases = parameters[::2], grads[::2], grads[1::2]
+        call(
             "stnlab_backward",
-            _shapes(inputs.shape, *(each.shape for each in parameters[::2])),
-            inputs.data_ptr(),
-            _pointers(parameters[::2]),
-            tape.data_ptr(),
-            grad.data_ptr(),
-            None if grad_inputs is None else grad_inputs.data_ptr(),
-            _pointers(grads[::2]),
-            _pointers(grads[1::2]),
+            shapes.shape,
+            *(inputs, weights, tape, grad, grad_inputs, of_weights, of_biases),
         )
         return grad_inputs, *grads
 
@@ -128,28 +124,8 @@ def _forward(
     assert shapes is not None
     result = inputs.new_empty(shapes.result)
     tape = torch.empty(shapes.tape, dtype=torch.uint8) if keep else None
-    _call(
-        "stnlab_forward",
-        shapes,
-        inputs.data_ptr(),
-        _pointers(parameters[::2]),
-        _pointers(parameters[1::2]),
-        result.data_ptr(),
-        None if tape is None else tape.data_ptr(),
-    )
+    call("stnlab_forward", shapes.shape, inputs, parameters[::2], parameters[1::2], result, tape)
     return result, tape
-
-
-def _call(name: str, shapes: _Shapes | None, *arguments: Any) -> None:
-    found = library()
-    assert shapes is not None
-    assert found is not None
-    if getattr(found, name)(path_number(), shapes.shape, *arguments):
-        raise MemoryError(f"{name} found no memory for its layouts")
-
-
-def _pointers(tensors: Sequence[Tensor]) -> "ctypes.Array[ctypes.c_void_p]":
-    return (ctypes.c_void_p * len(tensors))(*[each.data_ptr() for each in tensors])
 
 
 def _plain_gradients(

@@ -8,25 +8,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lanes.h"
 #include "paths.h"
 
 #define MAX_CELLS 256
-#define LANES 8
 #define NEVER 2.0f
 #define LEAST 1e-12f /* a speed, and a ratio of two */
 #define MOST_GROWTH 60.0f
-#define ALIKE 0.0025f /* below it, of (difference / sum) squared, a series takes a quotient's place */
-#define INLINE static inline __attribute__((always_inline))
-
-typedef float vec __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-typedef int32_t ints __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-
-INLINE vec all(float number) { return number - (vec){0}; }
-
-INLINE vec choose(ints where, vec yes, vec no)
-{
-    return (vec)((where & (ints)yes) | (~where & (ints)no));
-}
+#define ALIKE 0.0025f /* (difference / sum) squared below it: by a series instead of a quotient */
 
 INLINE ints choose_int(ints where, ints yes, ints no) { return (where & yes) | (~where & no); }
 
@@ -68,7 +57,7 @@ INLINE Growth growth_of(vec q)
     q = choose(q > MOST_GROWTH, all(MOST_GROWTH), q);
     const vec bounded = choose(q < -80, all(-80), q);
     const vec whole = (bounded * 1.44269504f + 12582912.0f) - 12582912.0f; /* 2^23 + 2^22 rounds */
-    const vec r = (bounded - whole * 0.693359375f) + whole * 2.12194440e-4f; /* ln 2, in two parts */
+    const vec r = (bounded - whole * 0.693359375f) + whole * 2.12194440e-4f; /* both: ln 2 */
     const vec value = 1 + r * (1.0f / 2 + r * (1.0f / 6 + r * (1.0f / 24 + r * (1.0f / 120
         + r * (1.0f / 720 + r * (1.0f / 5040))))));
     const vec slope = 1.0f / 2 + r * (1.0f / 3 + r * (1.0f / 8 + r * (1.0f / 30
@@ -200,17 +189,6 @@ INLINE Points carry(const Series *s, vec at, int32_t cells)
     return p;
 }
 
-/* Up to eight numbers; the last of what there is stands for what there is not. */
-INLINE vec read(const float *numbers, int64_t there)
-{
-    if (there >= LANES)
-        return *(const vec *)numbers;
-    vec found;
-    for (int i = 0; i < LANES; i++)
-        found[i] = numbers[i < there ? i : there - 1];
-    return found;
-}
-
 /* --- all series ------------------------------------------------------------------------------- */
 
 /* at_stride: 0 where all series have the same points */
@@ -221,11 +199,12 @@ typedef struct {
 INLINE void forward(Shape shape, const float *velocities, const float *at, float *moved)
 {
     Series s;
-    for (int64_t n = 0; n < shape.series; n++, velocities += shape.cells + 1, at += shape.at_stride) {
-        prepare(&s, velocities, (int32_t)shape.cells);
+    const int32_t cells = (int32_t)shape.cells;
+    for (int64_t n = 0; n < shape.series; n++, velocities += cells + 1, at += shape.at_stride) {
+        prepare(&s, velocities, cells);
         for (int64_t i = 0; i < shape.points; i += LANES) {
             const int64_t there = shape.points - i < LANES ? shape.points - i : LANES;
-            const vec found = carry(&s, read(at + i, there), (int32_t)shape.cells).bounded;
+            const vec found = carry(&s, read(at + i, there), cells).bounded;
             memcpy(moved, &found, (size_t)there * 4);
             moved += there;
         }
@@ -306,7 +285,6 @@ static void backward_plain(ARGUMENTS, const float *grad, float *result)
     backward(shape, velocities, at, grad, result);
 }
 #if defined(__x86_64__)
-#define TARGET __attribute__((target("avx2,fma")))
 TARGET static void forward_avx2(ARGUMENTS, float *moved) { forward(shape, velocities, at, moved); }
 TARGET static void backward_avx2(ARGUMENTS, const float *grad, float *result)
 {
@@ -317,21 +295,21 @@ TARGET static void backward_avx2(ARGUMENTS, const float *grad, float *result)
 #define backward_avx2 backward_plain
 #endif
 
-int stnlab_flow_max_cells(void) { return MAX_CELLS; }
-
 /* shape: series, cells, points, stride of at. velocities (series, cells + 1), at (points) or
  * (series, points); written: moved (series, points). */
-void stnlab_flow(int path, const int64_t *shape, const float *velocities, const float *at,
-                 float *moved)
+int stnlab_flow(int path, const int64_t *shape, const float *velocities, const float *at,
+                float *moved)
 {
     const Shape sizes = {shape[0], shape[1], shape[2], shape[3]};
     (path == PLAIN ? forward_plain : forward_avx2)(sizes, velocities, at, moved);
+    return 0;
 }
 
 /* grad (series, points); written: result (series, cells + 1). */
-void stnlab_flow_backward(int path, const int64_t *shape, const float *velocities, const float *at,
-                          const float *grad, float *result)
+int stnlab_flow_backward(int path, const int64_t *shape, const float *velocities, const float *at,
+                         const float *grad, float *result)
 {
     const Shape sizes = {shape[0], shape[1], shape[2], shape[3]};
     (path == PLAIN ? backward_plain : backward_avx2)(sizes, velocities, at, grad, result);
+    return 0;
 }

@@ -3,12 +3,10 @@
 What they compute is :func:`stnlab.geometry.cpab.displacement`, which asks :func:`takes` first.
 """
 
-import ctypes
-
 import torch
 from torch import Tensor
 
-from stnlab.kernels.library import library, path_number
+from stnlab.kernels.library import call, sizes
 from stnlab.kernels.library import takes as library_takes
 
 _MAX_CELLS = 256  # as in flow.c
@@ -42,10 +40,6 @@ def flow_backward(velocities: Tensor, at: Tensor, grad: Tensor) -> Tensor:
 
 
 def _call(name: str, velocities: Tensor, at: Tensor, *others: Tensor) -> None:
-    found = library()
-    assert found is not None
     num_series, num_knots = velocities.shape
     stride = at.shape[1] if at.dim() == 2 else 0
-    shape = (ctypes.c_int64 * 4)(num_series, num_knots - 1, at.shape[-1], stride)
-    pointers = [each.data_ptr() for each in (velocities, at, *others)]
-    getattr(found, name)(path_number(), shape, *pointers)
+    call(name, sizes(num_series, num_knots - 1, at.shape[-1], stride), velocities, at, *others)

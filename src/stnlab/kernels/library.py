@@ -9,6 +9,7 @@ import logging
 import os
 from functools import lru_cache
 from importlib.util import find_spec
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch.nn import Parameter
 from stnlab.errors import UserError
 from stnlab.tracing import is_traced
 
+Sizes: TypeAlias = "ctypes.Array[ctypes.c_int64]"
 SWITCH = "STNLAB_KERNEL"
 TORCH = "torch"
 _ABI = 2  # as in paths.h
@@ -45,11 +47,6 @@ def path() -> str:
     return asked or there[-1]
 
 
-def path_number() -> int:
-    """The path as the library's functions take it, which do not know of torch's operators."""
-    return _PATHS.index(path())
-
-
 @lru_cache(maxsize=1)
 def library() -> ctypes.CDLL | None:
     """The library, or None, which is told once."""
@@ -59,12 +56,7 @@ def library() -> ctypes.CDLL | None:
         try:
             found = ctypes.CDLL(spec.origin)
             if found.stnlab_abi() == _ABI:
-                pointer, number = ctypes.c_void_p, ctypes.c_int
                 found.stnlab_tape_size.restype = ctypes.c_int64
-                found.stnlab_forward.argtypes = (number, *[pointer] * 6)
-                found.stnlab_backward.argtypes = (number, *[pointer] * 8)
-                found.stnlab_flow.argtypes = (number, *[pointer] * 4)
-                found.stnlab_flow_backward.argtypes = (number, *[pointer] * 5)
                 return found
             missing = "are of another version of stnlab"
         except (OSError, AttributeError) as error:
@@ -75,6 +67,34 @@ def library() -> ctypes.CDLL | None:
         missing,
     )
     return None
+
+
+@lru_cache(maxsize=256)
+def sizes(*numbers: int) -> Sizes:
+    """Whole numbers as the library takes them."""
+    return (ctypes.c_int64 * len(numbers))(*numbers)
+
+
+def call(name: str, shape: Sizes, *arguments: Any) -> None:
+    """Call a function of the library, with this process's path before ``shape``.
+
+    A contiguous tensor stands for where its numbers begin, a list of tensors for a list of that.
+
+    Raises:
+        MemoryError: it found none for what it needs to work.
+    """
+    found = library()
+    assert found is not None  # or nothing was taken
+    if getattr(found, name)(_PATHS.index(path()), shape, *(_as_c(each) for each in arguments)):
+        raise MemoryError(f"{name} found no memory for its layouts")
+
+
+def _as_c(argument: Any) -> Any:
+    if isinstance(argument, Tensor):
+        return ctypes.c_void_p(argument.data_ptr())
+    if isinstance(argument, (list, tuple)):
+        return (ctypes.c_void_p * len(argument))(*[each.data_ptr() for each in argument])
+    return argument
 
 
 def takes(*tensors: Tensor) -> bool:

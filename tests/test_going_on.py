@@ -16,7 +16,7 @@ from test_clinical_run import SYNTHETIC
 from test_run import numbers, read_csv
 
 from stnlab.checkpoints import load_checkpoint
-from stnlab.config import SweepConfig, compose, folder
+from stnlab.config import SweepConfig, compose, folder, to_plain
 from stnlab.errors import UserError
 from stnlab.folder import RunFolder
 from stnlab.run import run as run_module
@@ -90,6 +90,19 @@ def test_it_equals_a_run_given_that_number_at_once(run, of_one_epoch, of_three):
     assert files(kept) == files(of_one_epoch)
     assert RunFolder(kept).damage() == {}
     assert train(run(MORE), QUIET).already_complete
+
+
+def test_a_history_that_was_packed_goes_on(run, tmp_path):
+    folder = RunFolder(tmp_path / "run" / "cnn" / "seed=0")
+    history = folder.history.read_bytes()
+    packed = folder.path / "history.csv.gz"
+    packed.write_bytes(gzip.compress(history))
+    folder.history.unlink()
+    assert folder.damage() == {}
+    kept = folder.go_on(to_plain(run(MORE)))
+    assert folder.history.read_bytes() == history
+    assert not packed.exists()
+    assert RunFolder(kept).damage() == {}
 
 
 def test_no_figure_is_of_the_network_as_it_was(tmp_path):

@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -436,6 +437,17 @@ def test_other_damaged_files_are_named(study, name):
     text = report(study).read_text()
     assert f"{STN}/seed=1/{name} cannot be read" in text
     assert rows_of(study)[STN]["n"] == "3"
+
+
+def test_files_may_be_packed(study):
+    before = report(study).read_text()
+    files = [study / STN / "seed=1" / name for name in ("history.csv", "robustness.csv")]
+    for file in files:
+        file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    assert report(study).read_text() == before
+    files[0].with_name("history.csv.gz").write_bytes(b"no gzip")
+    assert f"{STN}/seed=1/history.csv cannot be read" in report(study).read_text()
 
 
 def test_without_a_plan_what_is_found_is_reported(study):

@@ -1,8 +1,10 @@
 """Writing files so that nothing half-written is ever read, and reading them back."""
 
 import contextlib
+import csv
 import errno
 import gzip
+import io
 import os
 import shutil
 import zlib
@@ -104,7 +106,7 @@ def write_out(path: Path, content: str) -> None:
 
 
 def packed(path: Path) -> Path:
-    """As what a result may be kept where space is scarce: ``gzip predictions.csv``."""
+    """As what a result may be kept where space is scarce, by ``gzip``."""
     return path.with_name(f"{path.name}.gz")
 
 
@@ -125,6 +127,17 @@ def content_of(path: Path, at_most: int | None = None) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise OSError(errno.EIO, str(error), str(path)) from error
     return content_of(packed(path), at_most)
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file, which may be packed, by the names in its head.
+
+    Raises:
+        OSError: it is missing, or cannot be read.
+        ValueError: it is no text.
+        csv.Error: it is no CSV.
+    """
+    return list(csv.DictReader(io.StringIO(content_of(path).decode("utf-8"), newline="")))
 
 
 def read_yaml(path: Path) -> Any:

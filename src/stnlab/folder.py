@@ -184,6 +184,9 @@ class RunFolder:
                 shutil.copytree(self.path, temporary, ignore=leave_out)
                 if kept.exists():  # of an attempt that was killed here
                     shutil.rmtree(kept)
+            if packed(self.history).exists():
+                write_atomically(self.history, content_of(self.history).decode("utf-8"))
+                packed(self.history).unlink()
             self.metrics.unlink()
             self.checksums.unlink(missing_ok=True)
             for path in {*self._results} - {self.config, self.history}:

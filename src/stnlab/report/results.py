@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -24,7 +24,7 @@ from stnlab.errors import UserError
 from stnlab.evaluation import headline
 from stnlab.evaluation.clinical import read_predictions
 from stnlab.evaluation.recovery import UNITS
-from stnlab.files import read_yaml
+from stnlab.files import read_rows, read_yaml
 from stnlab.folder import RunFolder
 from stnlab.schema import ClaimKind
 
@@ -563,48 +563,43 @@ def _read_config(path: Path, notes: list[str]) -> dict[str, Any]:
 
 
 def _read_history(file: Path, notes: list[str]) -> tuple[dict[str, float], ...]:
-    if not file.exists():
-        return ()
     try:
         return tuple(
-            {key: float(value) for key, value in row.items() if value} for row in _rows(file)
+            {key: float(value) for key, value in row.items() if value} for row in read_rows(file)
         )
+    except FileNotFoundError:
+        return ()
     except (OSError, ValueError, TypeError, AttributeError, csv.Error):
         notes.append(f"{_within(file)} cannot be read; its learning curve is left out.")
         return ()
 
 
 def _read_robustness(file: Path, notes: list[str]) -> dict[tuple[str, float], float]:
-    if not file.exists():
-        return {}
     try:
         points = {
-            (row["factor"], float(row["amount"])): float(row["accuracy"]) for row in _rows(file)
+            (row["factor"], float(row["amount"])): float(row["accuracy"]) for row in read_rows(file)
         }
         if not all(0 <= accuracy <= 1 for accuracy in points.values()):
             raise ValueError("an accuracy is not in [0, 1]")
         return points
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, TypeError, KeyError, csv.Error):
         notes.append(f"{_within(file)} cannot be read; its robustness is left out.")
         return {}
 
 
 def _read_outside(file: Path, notes: list[str]) -> dict[float, float]:
-    if not file.exists():
-        return {}
     try:
-        steps = {float(row["step"]): float(row["share_outside"]) for row in _rows(file)}
+        steps = {float(row["step"]): float(row["share_outside"]) for row in read_rows(file)}
         if not all(step > 0 and 0 <= share <= 1 for step, share in steps.items()):
             raise ValueError("a step is not above 0, or a share not in [0, 1]")
         return steps
+    except FileNotFoundError:
+        return {}
     except (OSError, ValueError, TypeError, KeyError, csv.Error):
         notes.append(f"{_within(file)} cannot be read; its share outside is left out.")
         return {}
-
-
-def _rows(file: Path) -> Iterator[dict[str, str]]:
-    with file.open(encoding="utf-8", newline="") as opened:
-        yield from csv.DictReader(opened)
 
 
 def _nested(nested: dict[str, Any], dotted: str) -> Any:

@@ -5,7 +5,6 @@ machine that shares the folders.
 """
 
 import csv
-import io
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 
 from stnlab.config import to_plain
 from stnlab.errors import UserError
+from stnlab.files import read_rows
 from stnlab.folder import Difference, State
 from stnlab.sweep.plan import PlannedRun
 
@@ -120,12 +120,16 @@ def forget_data() -> None:
 
 def _history(run: PlannedRun) -> list[dict[str, float]]:
     try:
-        text = run.folder.history.read_text(encoding="utf-8")
         return [
             {key: float(value) for key, value in row.items()}
-            for row in csv.DictReader(io.StringIO(text))
+            for row in read_rows(run.folder.history)
         ]
-    except (OSError, ValueError, TypeError):  # not there yet; the run itself says what is damaged
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        csv.Error,
+    ):  # not there yet; the run itself says what is damaged
         return []
 
 

@@ -27,7 +27,7 @@ from rich.console import Console
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
-from stnlab.report import is_current, write_report
+from stnlab.report import is_current, study_figures, write_report
 from stnlab.report.__main__ import main
 from stnlab.report.protocol import departures
 from stnlab.report.published import read_published
@@ -934,7 +934,7 @@ def test_the_planted_warp_is_told_seed_by_seed(tmp_path):
     assert text.count("with the planted tempo") == 1
 
 
-def test_a_collapse_is_shown_step_by_step_beside_the_others(study):
+def test_a_collapse_is_shown_step_by_step_beside_the_others(study, monkeypatch):
     figure = study / "figures" / "RTS-outside.svg"
     for seed, shares in enumerate(("0.1", "1.0", "0.2")):
         steps = study / STN / f"seed={seed}" / "steps.csv"
@@ -943,6 +943,9 @@ def test_a_collapse_is_shown_step_by_step_beside_the_others(study):
     add_metrics(study / STN / "seed=1", collapsed=True, collapsed_reason="of a kind")
     assert "RTS-outside.svg" in report(study).read_text()
     assert "collapsed" in figure.read_text()
+    with monkeypatch.context() as patched:
+        patched.setattr(study_figures, "_MOST_VECTOR_CURVES", 2)
+        assert "RTS-outside.png" in report(study).read_text()
     (study / STN / "seed=1" / "steps.csv").write_text("step,share_outside\n8,2\n")
     text = report(study).read_text()
     assert "RTS-outside" not in text

@@ -426,12 +426,16 @@ def _has(result: StudyResult, name: str) -> bool:
 
 # --- the grid outside
 
+_MOST_VECTOR_CURVES = 60  # of more a page has an image, which is smaller, and shown sooner
+
 
 def _draw_outside(result: StudyResult, _: Published, path: Path) -> StudyFigure | None:
     """The grid outside of the input against steps, run by run; None where no run collapsed."""
     cells = [cell for cell in result.study.cells if any(run.outside for run in cell.runs)]
     if not any(run.outside for cell in cells for run in cell.collapsed_runs()):
         return None
+    if sum(len(cell.runs) for cell in cells) > _MOST_VECTOR_CURVES:
+        path = path.with_suffix(".png")
     columns = min(len(cells), 2)
     rows = -(-len(cells) // columns)
     figure = _figure(3.4 * columns + 0.4, 2.0 * rows + 0.6)

@@ -135,12 +135,13 @@ class SeriesExperiment(Experiment):
             self.write_classes(found, self.parts.test.names)
         if transformer is None or found.theta is None:
             return {}
-        theta = found.theta[:, 0].double().cpu().numpy()
+        theta = found.theta[:, 0].cpu()
+        theta = theta if theta.dtype == torch.float64 else theta.float()
         names = transformer.parameter_names
         write_atomically(
-            self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta)
+            self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta.numpy())
         )
-        if self.draws and np.isfinite(theta).all():
+        if self.draws and theta.isfinite().all():
             transformer.eval().to("cpu", torch.float32)
             self._draw_warped(transformer)
             if isinstance(transformer, TimeTransformer) and not _is_one_affine(transformer):
@@ -261,12 +262,13 @@ def _is_one_affine(transformer: TimeTransformer) -> bool:
 
 
 def _as_csv(
-    named: str, names: list[str], parameters: tuple[str, ...], theta: NDArray[np.float64]
+    named: str, names: list[str], parameters: tuple[str, ...], theta: NDArray[np.floating[Any]]
 ) -> str:
+    """With as many digits as tell a number from its neighbours in theta's precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow((named, *parameters))
     writer.writerows(
-        (name, *map(repr, row)) for name, row in zip(names, theta.tolist(), strict=False)
+        (name, *row) for name, row in zip(names, theta.astype(str).tolist(), strict=False)
     )
     return text.getvalue()

@@ -893,6 +893,10 @@ def test_what_the_warp_takes_back_has_a_table_and_a_place_in_the_summary(study):
     for seed in (0, 1, 2):
         add_metrics(study / STN / f"seed={seed}", recovered=recovered(0.6 + 0.1 * seed))
     text = report(study).read_text()
+    console = Console(file=io.StringIO(), width=120)
+    print_table(console, study)  # a row a cell, of the main metric
+    assert console.file.getvalue().startswith("RTS: test.clean.accuracy, in %\n")
+    assert console.file.getvalue().count(f"\n{STN} ") == 1
     row = "0.80 ± 0.00 | 0.70 ± 0.10 | 52.00 ± 0.00 | 30.00 ± 0.00 | 25.00 ± 0.00 | – | – | – | – |"
     assert f"| {STN} | rotation, degrees | {row}" in text
     assert "| scale" not in text

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import re
 import shutil
 
@@ -57,6 +58,57 @@ def test_the_table_of_image_results(study):
             assert (
                 f"{row['collapsed']} of 5; {100 * float(row['mean_without_collapsed']):.2f}" in line
             )
+
+
+DISTORTIONS = ("r", "rts", "p", "e", "tc")
+FAMILIES = ("affine", "projective", "tps")
+
+
+@pytest.mark.parametrize(
+    ("row", "cell"),
+    [
+        ("| `fcn` |", "fcn"),
+        ("| `cnn` |", "cnn"),
+        *(
+            (f"| `{model}`, `{warp}` |", f"{model}{suffix}-identity-black")
+            for model in ("stn-fcn", "stn")
+            for warp, suffix in zip(FAMILIES, ("", "-projective", "-tps"), strict=True)
+        ),
+    ],
+)
+def test_the_original_papers_table(row, cell):
+    columns = [each.strip() for each in line_of("The original paper's table", row).split("|")[2:-1]]
+    for distortion, column in zip(DISTORTIONS, columns, strict=True):
+        found = summary(f"jaderberg-{distortion}").get((cell, "test.distorted.accuracy"))
+        if found is None:
+            assert column == "–"
+            continue
+        assert found["n"] == "5"
+        dagger = " †" if found["collapsed"] != "0" else ""
+        error = f"{100 - 100 * float(found['mean']):.2f} ± {100 * float(found['std']):.2f}"
+        published = 100 - 100 * float(found["published_mean"])
+        assert column == f"{error}{dagger} ({published:.1f})"
+
+
+def test_claims_of_the_original_paper():
+    """As the page tells them, claim by claim."""
+    found = {}
+    for distortion in DISTORTIONS:
+        text = (RESULTS / f"jaderberg-{distortion}" / "summary.json").read_text(encoding="utf-8")
+        for study in json.loads(text)["studies"]:
+            for claim in study["claims"]:
+                found.setdefault(claim["text"], []).append(claim["verdict"])
+    yes, no, cannot_tell = "reproduced", "not reproduced", "cannot tell with these runs"
+    helps = [yes] * 4 + [cannot_tell]
+    assert found == {
+        "A transformer helps the convolutional network": helps,
+        "A transformer helps the fully connected network": ["partly reproduced", *helps[1:]],
+        "A thin-plate spline is the best family of warps here": [cannot_tell],
+        "A transformer brings the fully connected network up to the convolutional one": [
+            *[no] * 4,
+            cannot_tell,
+        ],
+    }
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
@@ -17,7 +16,10 @@ def print_table(console: Console, folder: Path) -> None:
         return
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
-    rows = [next(of_cell) for _, of_cell in groupby(found, _cell_of)]
+    first: dict[tuple[str, str], dict[str, str]] = {}
+    for row in found:
+        first.setdefault((row["dataset"], row["cell"]), row)
+    rows = list(first.values())
     has_published = any(row["published_mean"] for row in rows)
     is_published = any(row["published_mean"] for row in found)
     table = Table(box=None, pad_edge=False)
@@ -51,10 +53,6 @@ def print_table(console: Console, folder: Path) -> None:
                 soft_wrap=not console.is_terminal,
                 markup=False,
             )
-
-
-def _cell_of(row: dict[str, str]) -> tuple[str, str]:
-    return row["dataset"], row["cell"]
 
 
 def _mean(mean: str, sd: str) -> str:

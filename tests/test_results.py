@@ -90,6 +90,25 @@ def test_the_original_papers_table(row, cell):
         assert column == f"{error}{dagger} ({published:.1f})"
 
 
+@pytest.mark.parametrize("model", ["fcn", "cnn", "stn-fcn", "stn"])
+def test_the_original_papers_column_at_its_size(model):
+    is_warped = model.startswith("stn")
+    for family, suffix in zip(
+        FAMILIES if is_warped else [""], ("", "-projective", "-tps"), strict=False
+    ):
+        cell = f"{model}-400k{suffix}-identity-black" if is_warped else f"{model}-400k"
+        found = summary("jaderberg-r-400k")[cell, "test.distorted.accuracy"]
+        name = f"`{model}-400k`" + (f", `{family}`" if family else "")
+        columns = line_of("The original paper's table", f"| {name} |").split("|")[2:-1]
+        error, published = (100 - 100 * float(found[each]) for each in ("mean", "published_mean"))
+        assert found["verdict"] in ("different", "consistent")
+        assert [each.strip() for each in columns] == [
+            f"{error:.2f} ± {100 * float(found['std']):.2f}",
+            f"{published:.1f}",
+            found["verdict"],
+        ]
+
+
 def test_claims_of_the_original_paper():
     """As the page tells them, claim by claim."""
     found = {}

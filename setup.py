@@ -20,7 +20,7 @@ class BuildWithFiles(build_py):
             shutil.copytree(source, place)
 
 
-# A plain shared library, loaded by ctypes (stnlab/kernels/library.py): it fits every Python. Where
+# A plain shared library, loaded by ctypes (stnlab/kernels/compiled.py): it fits every Python. Where
 # there is no compiler that understands it, the package is installed without.
 KERNELS = Extension(
     "stnlab.kernels._kernels",

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks.machine import RESULTS, as_avx2, machine, processor_class
 from stnlab.config import compose
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 from stnlab.kernels.adam import OneCallAdam
 
 CASES = (("RTS", "cnn"), ("RTS", "stn"), ("two-channel", "multi-stn"))
@@ -82,8 +82,8 @@ def measure(dataset: str, model: str) -> dict[str, Any]:
     ms: dict[str, list[float]] = {"batched": [], "kernel": [], "operators": []}
     for number in range(ROUNDS + 1):
         for kind, step in (("batched", batched), ("kernel", alone), ("operators", alone)):
-            path = "torch" if kind == "operators" else library.path()
-            with mock.patch.object(library, "path", return_value=path):
+            path = "torch" if kind == "operators" else compiled.path()
+            with mock.patch.object(compiled, "path", return_value=path):
                 began = time.perf_counter()
                 for _ in range(STEPS):
                     step(images, targets)
@@ -120,7 +120,7 @@ def main() -> None:
     result = {
         "command": "python -m benchmarks.batched_seeds",
         "machine": machine(),
-        "kernel": library.path(),
+        "kernel": compiled.path(),
         "seeds": SEEDS,
         "cases": rows,
     }

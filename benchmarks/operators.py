@@ -26,7 +26,7 @@ from benchmarks.machine import RESULTS, as_avx2, machine, processor_class
 from stnlab.data import mnist
 from stnlab.data.randomness import Stream, generator
 from stnlab.distortions import Similarity, distort, distort_pil
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 from stnlab.layers.convolution import ConvPoolRelu, _ConvPoolRelu, output_size
 from stnlab.run.overhead import keep_freed_memory
 
@@ -133,7 +133,7 @@ def main() -> None:
     result = {
         "command": f"python -m benchmarks.operators{' --avx2' if is_avx2 else ''}",
         "machine": machine(),
-        "kernel": library.path(),
+        "kernel": compiled.path(),
         "images_per_second": rates,
         "block_ms": blocks,
     }

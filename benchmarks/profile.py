@@ -27,7 +27,7 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.machine import RESULTS, as_avx2, flop_rate, machine, processor_class
 from benchmarks.training import CASES
 from benchmarks.worker import bare_steps, flops, short_config
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 from stnlab.run.overhead import spared_of_needless_work
 
 # By the beginning of an operator's name; the first that fits.
@@ -150,7 +150,7 @@ def main() -> None:
     result = {
         "command": command,
         "machine": machine(),
-        "kernel": library.path(),
+        "kernel": compiled.path(),
         "cases": rows,
     }
     path.write_text(json.dumps(result, indent=2) + "\n")

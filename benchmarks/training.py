@@ -30,7 +30,7 @@ from rich.table import Table
 
 from benchmarks.machine import RESULTS, as_avx2, flop_rate, machine, processor_class
 from benchmarks.worker import flops, short_config
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 
 CASES = (
     # dataset, model, init, runs in the image study, training examples (SEED's, nothing held out)
@@ -214,7 +214,7 @@ def main() -> None:
     result = {
         "command": " ".join(["python -m benchmarks.training", *options]),
         "machine": machine(),
-        "kernel": library.path(),
+        "kernel": compiled.path(),
         "flop_rate": rate,
         "rounds": rounds,
         "steps": steps,

@@ -10,7 +10,7 @@ from torch._subclasses import FakeTensorMode
 from stnlab.errors import UserError
 from stnlab.geometry import cpab, projective
 from stnlab.kernels import blocks as kernel
-from stnlab.kernels import flow, library
+from stnlab.kernels import compiled, flow
 from stnlab.layers.convolution import ConvPoolRelu, in_a_row
 
 PATHS = ("plain", "avx2", "avx512")
@@ -21,15 +21,15 @@ def take(monkeypatch):
     """Sets a path of the kernel, or skips the test where there is no such path."""
 
     def taken(path):
-        monkeypatch.setenv(library.SWITCH, path)
-        library.path.cache_clear()
+        monkeypatch.setenv(compiled.SWITCH, path)
+        compiled.path.cache_clear()
         try:
-            return library.path()
+            return compiled.path()
         except UserError as error:
             pytest.skip(str(error))
 
     yield taken
-    library.path.cache_clear()
+    compiled.path.cache_clear()
 
 
 @pytest.fixture(params=PATHS)
@@ -280,7 +280,7 @@ def test_derivatives_of_the_flow_by_other_ways():
 
 def test_the_flow_that_torchs_operators_have():
     given, at = velocities(0.3), torch.linspace(0, 1, 9)
-    assert flow.takes(given, at) == (library.path() != "torch")
+    assert flow.takes(given, at) == (compiled.path() != "torch")
     assert not flow.takes(given.double(), at)
     assert not flow.takes(given, at.requires_grad_())
     assert not flow.takes(velocities(0.3, 257), at.detach())
@@ -319,7 +319,7 @@ def test_homographies(size, is_planar):
     for one, other in zip(found, expected, strict=True):
         assert ((one - other).norm(dim=-1) <= 1e-5 * (1 + other.norm(dim=-1))).all()
     assert found[0].permute(0, 3, 1, 2).is_contiguous()  # which the sampler goes through fastest
-    if library.path() != "plain":
+    if compiled.path() != "plain":
         points = projective.kept(projective.pixels, size, False, like=theta)
         plain = projective._plain(theta, points).view(-1, 2, *size).permute(0, 2, 3, 1)
         torch.testing.assert_close(found[0], plain, rtol=1e-6, atol=0)
@@ -354,33 +354,33 @@ def test_derivatives_of_a_homography_by_other_ways():
 
 
 def test_the_switch(monkeypatch, caplog):
-    monkeypatch.setenv(library.SWITCH, "sse9")
-    library.path.cache_clear()
+    monkeypatch.setenv(compiled.SWITCH, "sse9")
+    compiled.path.cache_clear()
     with pytest.raises(UserError, match=r"STNLAB_KERNEL=sse9: here it can be torch"):
-        library.path()
+        compiled.path()
     caplog.clear()
-    monkeypatch.setenv(library.SWITCH, "torch")
-    library.path.cache_clear()
-    assert library.path() == "torch"
+    monkeypatch.setenv(compiled.SWITCH, "torch")
+    compiled.path.cache_clear()
+    assert compiled.path() == "torch"
     assert not caplog.records
-    library.path.cache_clear()
+    compiled.path.cache_clear()
 
 
 def test_without_the_kernel_it_is_said_once(monkeypatch, caplog):
-    monkeypatch.delenv(library.SWITCH, raising=False)
-    monkeypatch.setattr(library, "find_spec", lambda _: None)
-    library.path.cache_clear()
-    library.library.cache_clear()
+    monkeypatch.delenv(compiled.SWITCH, raising=False)
+    monkeypatch.setattr(compiled, "find_spec", lambda _: None)
+    compiled.path.cache_clear()
+    compiled.library.cache_clear()
     try:
         layer, images = ConvPoolRelu(1, 4, 3), torch.randn(2, 1, 8, 8)
         for _ in range(2):
             torch.testing.assert_close(
                 layer(images), F.relu(F.max_pool2d(F.conv2d(images, layer.weight, layer.bias), 2))
             )
-        assert library.path() == "torch"
+        assert compiled.path() == "torch"
         (record,) = caplog.records
         assert "were not built when stnlab was installed" in record.message
         assert "`pip install -e .` builds them" in record.message
     finally:
-        library.path.cache_clear()
-        library.library.cache_clear()
+        compiled.path.cache_clear()
+        compiled.library.cache_clear()

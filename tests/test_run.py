@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from stnlab.config import compose, folder
 from stnlab.errors import UserError
 from stnlab.evaluation.robustness import settings
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 from stnlab.run import train
 from stnlab.run.recorder import load_checkpoint
 from stnlab.task import Classification
@@ -65,7 +65,7 @@ def test_a_run_leaves_a_complete_folder(short, quiet, overrides):
             assert found[part]["n"] == 500
     assert metrics["parameters"] > 0
     assert set(metrics["seconds"]) == {"setup", "train", "test"}
-    assert metrics["environment"]["kernel"] == library.path()
+    assert metrics["environment"]["kernel"] == compiled.path()
     assert metrics["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
     assert metrics["data"]["name"] == "MNIST"
     config_yaml = yaml.safe_load((path / "config.yaml").read_text())

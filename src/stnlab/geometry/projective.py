@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from stnlab.geometry.points import kept, pixels
+from stnlab.kernels.compiled import takes
 from stnlab.kernels.homography import homography, homography_backward
-from stnlab.kernels.library import takes
 
 # Below it a point counts as on the horizon: so far outside that nothing is read.
 _MIN_DEPTH = 1e-3

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from stnlab.kernels.library import Sizes, call, library, sizes
-from stnlab.kernels.library import takes as library_takes
+from stnlab.kernels.compiled import Sizes, call, library, sizes
+from stnlab.kernels.compiled import takes as tensors_fit
 
 _MAX_BLOCKS = 4  # as in blocks.c
 _DENSE = torch.contiguous_format
@@ -31,7 +31,7 @@ def plain(inputs: Tensor, *parameters: Tensor) -> Tensor:
 def takes(inputs: Tensor, *parameters: Tensor) -> bool:
     """Whether the kernel computes this: plain float32 tensors on the CPU, and nothing traced."""
     return (
-        library_takes(inputs, *parameters)
+        tensors_fit(inputs, *parameters)
         and all(each.is_contiguous() for each in parameters)
         and _shapes(inputs.shape, *(each.shape for each in parameters[::2])) is not None
     )

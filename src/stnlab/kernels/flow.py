@@ -6,8 +6,8 @@ What they compute is :func:`stnlab.geometry.cpab.displacement`, which asks :func
 import torch
 from torch import Tensor
 
-from stnlab.kernels.library import call, sizes
-from stnlab.kernels.library import takes as library_takes
+from stnlab.kernels.compiled import call, sizes
+from stnlab.kernels.compiled import takes as tensors_fit
 
 _MAX_CELLS = 256  # as in flow.c
 
@@ -17,7 +17,7 @@ def takes(velocities: Tensor, at: Tensor) -> bool:
     cells.
     """
     return (
-        library_takes(velocities, at)
+        tensors_fit(velocities, at)
         and not (at.requires_grad and torch.is_grad_enabled())
         and velocities.shape[1] - 1 <= _MAX_CELLS
     )

@@ -1,7 +1,7 @@
 """The points of a homography and its derivative, by the compiled kernel of ``homography.c``.
 
 What they compute is the plain form in :mod:`stnlab.geometry.projective`, which asks ``takes`` of
-:mod:`stnlab.kernels.library` first.
+:mod:`stnlab.kernels.compiled` first.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from stnlab.kernels.library import call, sizes
+from stnlab.kernels.compiled import call, sizes
 
 
 def homography(theta: Tensor, points: Tensor, least_depth: float) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR
-from stnlab.kernels import library
+from stnlab.kernels import compiled
 
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
@@ -25,7 +25,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "kernel": "torch" if is_cuda else library.path(),
+        "kernel": "torch" if is_cuda else compiled.path(),
         "device": torch.cuda.get_device_name(device) if is_cuda else str(device),
     }
 

@@ -1,6 +1,6 @@
 """MIMIC-III's tables to episodes, at several sizes: rows a second, peak memory, and the whole.
 
-    python -m benchmarks.mimic3 --raw ../shared/data/mimic3-demo/raw
+    python -m benchmarks.mimic3 --raw FOLDER       of the open demo's tables
 
 The open demo's tables are repeated, in each copy with other subjects, admissions and stays, until
 CHARTEVENTS has 2, 5 and 10 million rows; the command then makes the episodes of each, in a process

@@ -9,6 +9,7 @@ variable. The weights are not at the start, so that points leave their cells. Wr
 benchmarks/results/warps-CLASS.json.
 """
 
+import argparse
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,6 +66,7 @@ def step(overrides: Sequence[str]) -> Callable[[], None]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0]).parse_args()
     torch.set_num_threads(1)
     keep_freed_memory()
     table = Table("ms a step", "warp", "", "times the first", box=None)

@@ -1,8 +1,8 @@
 """The way from MIMIC-III's tables to the benchmark's episodes, row by row: slow, plain, and the
 measure of :mod:`stnlab.mimic3`, with which it shares no line.
 
-Written from the specification beside the open demo (``../shared/data/mimic3-demo/README.md``),
-whose numbers the sections here carry.
+Written from the rules that come with the copy of the open demo which the tests read, whose
+numbers the sections here carry.
 """
 
 import contextlib

@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from own_data import waves
 from scipy import stats
 from short_run import SHORT
@@ -230,6 +231,35 @@ def test_settings_are_those_of_the_best_mean_over_folds(swept, tmp_path, capsys)
 def test_what_cannot_be_chosen_is_said(swept, capsys, arguments, message):
     assert choose.main([str(swept), *BY, *arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_what_was_chosen_can_be_given_to_hydra():
+    chosen = {
+        "model.localization.lr": None,
+        "model.localization.channels": [8, 10],
+        "warp.roughness": 0.001,
+        "model.within_classes": False,
+    }
+    group = {"dataset.problem": "GunPoint", "model.name": "alignment", "warp.name": "cpab"}
+    words = choose.Choice(group, chosen, 0.9, 5, 2).overrides.split(" ")
+    assert words[:3] == ["dataset.problem=GunPoint", "model=alignment", "warp=cpab"]
+    parsed = OverridesParser.create().parse_overrides(words[3:])
+    assert {each.key_or_group: each.value() for each in parsed} == chosen
+
+
+def test_of_parts_the_options_are_told_apart_and_not_their_classes(shifted, tmp_path, capsys):
+    line = [
+        *("dataset=ucr", f"dataset.root={shifted}", "dataset.problem=Shifted", "dataset.fold=0"),
+        *("model=logistic,cnn", "trainer.max_epochs=1", "trainer.accelerator=cpu"),
+        f"output_dir={tmp_path}",
+    ]
+    (planned,) = plan(SweepConfig(name="parts", seeds=[0]), line)
+    for run in planned.runs:
+        train(run.config)
+    assert choose.main([str(planned.path), "--by", "dataset.problem", "--epochs", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "model=" in out
+    assert "parts." not in out
 
 
 def test_a_run_that_is_missing_is_named(tmp_path, capsys):

@@ -1,7 +1,12 @@
 """The challenge's two scores, against numbers worked out by hand."""
 
+import csv
+import json
+import shutil
+
 import numpy as np
 import pytest
+import yaml
 from rich.console import Console
 from test_physionet2012 import record, write_set
 
@@ -68,6 +73,20 @@ def test_predictions_that_fit_score_low_and_ones_that_do_not_high():
     assert challenge2012.event2(y, p**2) > 300
 
 
+def _add_a_seed(run, event2):
+    """Another run beside it, of seed 1, which ended with another event 2."""
+    other = run.with_name("seed=1")
+    shutil.copytree(run, other)
+    for name, content in (("config.yaml", yaml.safe_load), ("metrics.json", json.loads)):
+        kept = content((other / name).read_text())
+        if name == "config.yaml":
+            kept["seed"] = 1
+        else:
+            kept["test"]["challenge2012"]["event2"] = event2
+        (other / name).write_text(json.dumps(kept))
+    (other / "checksums.sha256").unlink()
+
+
 def test_a_run_chooses_its_threshold_on_the_held_out_stays(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = {}
@@ -97,10 +116,15 @@ def test_a_run_chooses_its_threshold_on_the_held_out_stays(tmp_path, monkeypatch
     _, p, y = clinical.read_predictions(found["as it is"].path / "predictions.csv")
     assert one == challenge2012.scores(y, p, one["threshold"])
     assert "challenge2012" in found["as it is"].metrics["best"]["test"]
+    _add_a_seed(found["as it is"].path, event2=one["event2"] + 50)
     folder = found["as it is"].path.parent.parent
     write_report([folder], folder)
     text = (folder / "report.md").read_text()
-    assert f"| logistic | {100 * one['event1']:.2f} |" in text
+    assert f"| logistic | {100 * one['event1']:.2f} ± " in text
+    with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = (r for r in csv.DictReader(file) if r["metric"] == "test.challenge2012.event2")
+    assert float(row["std"]) > 30
+    assert row["ci95_low"]  # its deviation is no share of a score, and says nothing of a collapse
     assert "The official ranking of event 1 on set b: Johnson 53.10." in text
     assert "Citi" not in text  # who is ranked on set c alone
 

@@ -9,10 +9,8 @@ from stnlab.evaluation.clusters import (
     Clustering,
     association,
     cluster,
-    medoids,
     mortality_by_cluster,
     quartiles,
-    representatives,
     verdict,
 )
 
@@ -108,28 +106,13 @@ def test_parameters_must_be_finite(value):
 # --- what they look like
 
 
-def test_the_representative_is_the_median_at_each_point():
+def test_quartiles_are_taken_at_each_point():
     series, labels = normal(30, 2 * 5).reshape(30, 2, 5), np.arange(30) % 3
-    found = representatives(series, labels)
-    assert found.shape == (3, 2, 5)
-    assert found[1, 0, 4] == np.median(series[1::3, 0, 4])
     low, median, high = quartiles(series, labels)
-    np.testing.assert_allclose(median, found)
+    assert median.shape == (3, 2, 5)
+    assert median[1, 0, 4] == np.median(series[1::3, 0, 4])
     assert (low <= median).all()
     assert (median <= high).all()
-
-
-def test_the_medoid_is_the_stay_nearest_to_the_median():
-    series = np.zeros((6, 3, 4))
-    series[:, 0] = np.array([0, 1, 5, 10, 11, 30])[:, None]
-    series[:, 1] = 1e6 * np.array([0, 1, 5, 10, 11, 30])[:, None]
-    assert medoids(series, np.array([0, 0, 0, 1, 1, 1])).tolist() == [1, 4]
-
-
-def test_a_variable_counts_in_its_deviations():
-    """The first two stays are at the median of one variable each; the large one must not decide."""
-    series = np.array([[0.0, 1000], [3, 0], [1, 200], [-9, -4000], [9, 4000]])[:, :, None]
-    assert medoids(series, np.zeros(5, int)).tolist() == [2]
 
 
 # --- whether they matter

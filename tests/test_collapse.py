@@ -50,3 +50,13 @@ def test_a_view_of_half_the_pixels_counts_in_pixels_of_the_image():
     (seen,) = views(AffineWarp(), theta(1.0), (28, 56), (28, 28), align_corners=True)
     assert seen.area == pytest.approx(2)
     assert seen.share_outside == 0
+
+
+@pytest.mark.parametrize("num_of_the_first", [88, 93, 97, 100])
+def test_a_network_that_names_all_classes_has_learned_however_frequent_one_is(num_of_the_first):
+    targets = (torch.arange(100) >= num_of_the_first).long()
+    majority = num_of_the_first / 100
+    assert collapse_reason({"n": 100, "loss": 0.1, "accuracy": 1.0}, targets, []) is None
+    if num_of_the_first < 100:
+        guess = {"n": 100, "loss": 0.1, "accuracy": majority}
+        assert f"near the {majority:.1%}" in collapse_reason(guess, targets, [])

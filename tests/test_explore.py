@@ -387,6 +387,8 @@ def test_an_epoch_of_another_network_is_refused(run_folder, tmp_path, capsys):
 def test_what_is_no_convolution_is_refused():
     with pytest.raises(UserError, match="the page cannot compute a Lstm: it shows model=stn"):
         show(untrained("dataset=mimic", "model=lstm"))
+    with pytest.raises(UserError, match=r"reads the input at half its size .*\(model=stn-400k\)"):
+        show(untrained("model=stn-400k"))
 
 
 @pytest.fixture(scope="module")

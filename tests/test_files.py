@@ -1,10 +1,12 @@
 """Files appear whole, one writer at a time, and what a killed one has left is removed."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from stnlab.files import locked, replacing
+from stnlab.errors import UserError
+from stnlab.files import locked, replacing, write_out
 
 
 @pytest.fixture(params=["file", "folder"])
@@ -77,3 +79,12 @@ def test_a_lock_is_waited_for_no_longer_than_is_asked(tmp_path):
     with locked(tmp_path / "lock"), pytest.raises(TimeoutError), locked(tmp_path / "lock", 0.1):
         pass
     assert not (tmp_path / "lock").exists()
+
+
+@pytest.mark.parametrize("name", [".", "/", "", "folder", "missing/file.csv"])
+def test_where_no_file_can_be_written_is_said(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match=r"--out: cannot write .*Name another file"):
+        write_out(Path(name), "x")
+    assert [each.name for each in tmp_path.iterdir()] == ["folder"]

@@ -18,7 +18,7 @@ from stnlab.config import (
     with_defaults,
 )
 from stnlab.config.composition import _compose, sweep_from_hydra
-from stnlab.config.identity import _BEFORE, flatten
+from stnlab.config.identity import _BEFORE, flatten, named
 from stnlab.sweep.ledger import Status, look
 from stnlab.sweep.plan import plan
 
@@ -166,3 +166,10 @@ def test_what_was_published_is_complete_under_the_command_that_made_it(command, 
 
 def test_every_published_run_belongs_to_one_of_these():
     assert {path.parents[2] for path in RESULTS.glob("*/*/seed=*/config.yaml")} == RECORDS.keys()
+
+
+@pytest.mark.parametrize("letter", ["a", "\u6570", "\U0001f9ea"])
+def test_a_long_name_fits_a_folder_in_any_script(letter):
+    name = named("stn", {"dataset.root": letter * 100, "model.size": 2 * letter * 100})
+    assert len(name.encode()) <= 200
+    assert name.startswith(f"stn-dataset.root={letter}")

@@ -126,9 +126,12 @@ def test_what_is_no_number_comes_through():
 
 
 @pytest.mark.usefixtures("path")
-def test_a_gradient_of_the_gradient():
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_a_gradient_of_the_gradient(is_turned):
     torch.manual_seed(0)
     operands = [torch.randn(2, 1, 8, 8), torch.randn(3, 1, 3, 3), torch.randn(3)]
+    if is_turned:
+        operands[0] = operands[0].transpose(2, 3)
     for each in operands:
         each.requires_grad_()
     seconds = []

@@ -90,6 +90,22 @@ def test_every_steps_rates_are_torchs(overrides, torchs, num_steps):
         theirs.step()
 
 
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_a_group_may_have_nothing_to_train(name):
+    """As the second one of model=alignment with a rate of the warp's own, or a frozen one."""
+    weight, frozen = (torch.nn.Parameter(torch.ones(3)) for _ in range(2))
+    groups = [{"params": []}, {"params": [frozen]}, {"params": [weight]}]
+    optimizer = compose([f"optimizer={name}"]).optimizer.build(
+        [group | {"lr": 0.1} for group in groups]
+    )
+    for _ in range(3):
+        before = weight.detach().clone()
+        weight.grad = torch.ones(3)
+        optimizer.step()
+        assert (weight < before).all()
+    assert torch.equal(frozen, torch.ones(3))
+
+
 def test_no_schedule_leaves_the_rate_as_it_is():
     assert compose().schedule.rate(0.001, 123, 456) == 0.001
 

@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from PIL import Image
 from rich.console import Console
+from scipy import stats
 
 from stnlab.errors import UserError
 from stnlab.files import LOCK, locked
@@ -32,7 +33,7 @@ from stnlab.report.__main__ import main
 from stnlab.report.protocol import departures
 from stnlab.report.published import read_published
 from stnlab.report.results import read_study
-from stnlab.report.statistics import Sample, compare, describe, paired
+from stnlab.report.statistics import Sample, _rank_test, compare, describe, paired
 from stnlab.report.style import plain, save, say
 from stnlab.sweep.outcome import print_table
 
@@ -254,6 +255,28 @@ def test_a_single_published_run_is_met_with_a_prediction_interval(single, verdic
 def test_a_single_run_of_ours_is_met_the_same_way():
     published = describe([0.901, 0.902, 0.903, 0.904, 0.905])
     assert compare(Sample(1, 0.93, None, None), published).verdict == "different"
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("num_first", "num_second"), [(5, 5), (3, 6), (6, 4)])
+def test_a_rank_test_counts_every_way(num_first, num_second, ties):
+    rng = np.random.default_rng(num_first)
+    values = rng.integers(0, 4, num_first + num_second) / 4 if ties else rng.random(num_first + 6)
+    first, second = values[:num_first], values[num_first : num_first + num_second]
+    one, other = ({**dict(enumerate(each))} for each in (first, second))
+    every = stats.mannwhitneyu(first, second, method=stats.PermutationMethod())
+    p, superiority = _rank_test(list(one.values()), list(other.values()))
+    assert p == pytest.approx(every.pvalue)
+    assert superiority == pytest.approx(every.statistic / (num_first * num_second))
+
+
+def test_a_rank_test_of_many_runs():
+    rng = np.random.default_rng(0)
+    first, second = rng.random(20), rng.random(20) + 0.2
+    exact = stats.mannwhitneyu(first, second, method="exact").pvalue
+    assert _rank_test(first, second)[0] == pytest.approx(exact, rel=1e-9)
+    many = rng.random(150), rng.random(150) + 0.05
+    assert _rank_test(*many)[0] == pytest.approx(stats.mannwhitneyu(*many).pvalue)
 
 
 # As SEED 75.32, 91.27, 92.61, 91.04, 10.34: ranks 1, 2, 3, 4 and 8 of ten.
@@ -1012,6 +1035,14 @@ def test_a_report_waits_for_another_one_and_sees_what_came_meanwhile(study):
         writing.result(timeout=60)
     assert "seed 7" in (study / "report.md").read_text()
     assert not (study / LOCK).exists()
+
+
+def test_where_a_report_cannot_be_written_the_option_is_named(study, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main([str(study), "--out", str(tmp_path / "file")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: --out: cannot write to {tmp_path / 'file'} (")
+    assert line.endswith("Name another folder with --out … .")
 
 
 def test_the_same_runs_give_the_same_bytes(study, tmp_path):

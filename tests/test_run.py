@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import signal
+import subprocess
 import time
 
 import pytest
@@ -18,7 +19,7 @@ from stnlab.config import compose, folder
 from stnlab.errors import UserError
 from stnlab.evaluation.robustness import settings
 from stnlab.kernels import compiled
-from stnlab.run import train
+from stnlab.run import environment, train
 from stnlab.run.recorder import load_checkpoint
 from stnlab.task import Classification
 
@@ -102,6 +103,7 @@ def test_without_figures_all_else_is_the_same(short, quiet, dataset):
     own = ["dataset.source=synthetic", "dataset.num_train=200", "dataset.num_test=80"]
     model = {"rot90": "stn", "two-channel": "multi-stn", "mimic": "ts-stn"}[dataset]
     chosen = [f"dataset={dataset}", f"model={model}", *(own if dataset == "mimic" else [])]
+    chosen.append("model.localization.batch_norm=true")  # whose statistics a look would change
     config = short(*chosen, "name=none")
     none, drawn = (train(each, quiet) for each in (config, short(*chosen, DRAWN, "name=drawn")))
     assert not (none.path / "figures").exists()
@@ -352,3 +354,23 @@ def test_a_collapsed_run_says_so(short, quiet):
     metrics = train(short("trainer.limit_train_batches=1", "trainer.max_epochs=1"), quiet).metrics
     assert metrics["collapsed"] is True
     assert "near the" in metrics["collapsed_reason"]
+
+
+def test_what_a_sweep_writes_to_results_is_no_change_of_the_code(tmp_path, monkeypatch):
+    def git(*words):
+        who = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    for name in ("results/sweep.json", "src/code.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("{}")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "x")
+    monkeypatch.setattr(environment, "PROJECT_DIR", tmp_path)
+    monkeypatch.setattr(environment, "IS_CHECKOUT", True)
+    found = []
+    for name in ("results/sweep.json", "src/code.py"):
+        (tmp_path / name).write_text("{ }")
+        found.append(environment.environment(torch.device("cpu"))["git_dirty"])
+    assert found == [False, True]

@@ -87,6 +87,17 @@ def test_a_margin_is_a_share_and_of_scores(kind, margin):
         validate_sweep(SweepConfig(study=study))
 
 
+@pytest.mark.parametrize(
+    ("of_claim", "of_study"), [("test.brier", None), (None, "best.test.accuracy")]
+)
+def test_a_claim_over_patients_is_about_an_area(of_claim, of_study):
+    claims = [ClaimConfig("c", ClaimKind.patients, [], of_claim)]
+    study = StudyConfig(name="x", question="?", metric=of_study, claims=claims)
+    message = rf"study\.claims\.metric is '{of_claim or of_study}'; allowed: .*best\.test\.auprc"
+    with pytest.raises(UserError, match=message):
+        validate_sweep(SweepConfig(study=study))
+
+
 def test_a_study_may_have_seeds_and_rows_under_names_of_its_own():
     (found,) = planned(study="collapse-remedies")
     assert {run.config.seed for run in found.runs} == set(range(20))
@@ -228,6 +239,16 @@ def test_a_run_that_comes_back_with_its_old_dates_is_reported(finished, tmp_path
     status, out, _ = sweep_py(*SIX_RUNS, "name=short")
     assert (status, "6 of 6 runs are complete" in out) == (0, True)
     assert "not started" not in (folder / "report.md").read_text()
+
+
+def test_a_record_that_is_no_text_is_written_anew(finished, tmp_path, sweep_py):
+    folder = tmp_path / "outputs" / "short"
+    shutil.copytree(finished[0], folder)
+    (folder / "sweep.json").write_bytes(b"\xff\xfe{")
+    status, out, err = sweep_py(*SIX_RUNS, "name=short", ALONE)
+    assert (status, err) == (0, "")
+    assert "6 of 6 runs are complete" in out
+    assert json.loads((folder / "sweep.json").read_text())["study"] == "short"
 
 
 def test_the_recorded_command_can_be_given_to_a_shell(finished):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from stnlab.geometry.time import moments, share_of_moments_outside, warp_time
+from stnlab.geometry.time import moments, read_at, share_of_moments_outside
 
 HOURS = 48
 
@@ -13,6 +13,10 @@ def series(num=3, channels=2, dtype=torch.float64):
     return torch.randn(
         num, channels, HOURS, dtype=dtype, generator=torch.Generator().manual_seed(0)
     )
+
+
+def warp_time(x, theta22, theta23, padding, align_corners):
+    return read_at(x, moments(theta22, theta23, x.shape[2], align_corners), padding)
 
 
 def of(*values):

@@ -372,6 +372,12 @@ def test_the_commands_mistakes_are_one_line(runs, capsys):
         assert err.startswith("error: ")
 
 
+def test_a_mistake_shows_where_it_was_found_when_that_is_asked_for(monkeypatch):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(UserError, match="nothing"):
+        predict.main(["outputs/nothing", "x.png"])
+
+
 def test_what_is_kept_says_how_inputs_are_prepared(runs):
     kept = json.loads((runs["series"] / "preprocessing.json").read_text())
     assert kept["raw_columns"][7] == "Glucose"

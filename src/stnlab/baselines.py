@@ -8,8 +8,6 @@ chosen, none has randomness, and each is computed once. Needs the extra ``ucr``.
 """
 
 import argparse
-import csv
-import io
 import sys
 import time
 import warnings
@@ -18,8 +16,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from stnlab.errors import UserError
-from stnlab.files import write_out
+from stnlab.errors import UserError, command
+from stnlab.files import csv_text, write_out
 
 if TYPE_CHECKING:
     import numpy as np
@@ -148,15 +146,12 @@ _METHODS: "dict[str, tuple[str, Callable[[Series, Labels, Series], Labels]]]" = 
 
 def as_csv(found: Sequence[Baseline]) -> str:
     """A row each; accuracies in [0, 1]."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Baseline._fields)
-    writer.writerows(found)
-    return text.getvalue()
+    return csv_text(Baseline._fields, found)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     first, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m stnlab.baselines", description=first, epilog=rest
@@ -168,16 +163,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     given = parser.parse_args(arguments)
     found = []
-    try:
-        for problem in given.problems:
-            for each in baselines(problem, given.root):
-                print(f"{each.problem}: {each.method} {each.accuracy:.2%} ({each.seconds} s)")
-                found.append(each)
-                if given.out is not None:  # each may have taken minutes
-                    write_out(given.out, as_csv(found))
-    except UserError as error:
-        return error.tell()
-    return 0
+    for problem in given.problems:
+        for each in baselines(problem, given.root):
+            print(f"{each.problem}: {each.method} {each.accuracy:.2%} ({each.seconds} s)")
+            found.append(each)
+            if given.out is not None:  # each may have taken minutes
+                write_out(given.out, as_csv(found))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,15 @@ scored on the test part is not read.
 """
 
 import argparse
-import csv
-import io
+import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from stnlab.errors import UserError, did_you_mean
-from stnlab.files import write_out
+from stnlab.errors import UserError, command, did_you_mean
+from stnlab.files import csv_text, write_out
 
 _REPEATED = ("seed", "dataset.fold")  # a candidate's runs differ in these
 _BY = "dataset.problem,model.name,warp.name"
@@ -42,7 +41,14 @@ class Choice(NamedTuple):
     def overrides(self) -> str:
         """For a study's grid."""
         words = {**self.group, **self.chosen}
-        return " ".join(f"{key.removesuffix('.name')}={value}" for key, value in words.items())
+        return " ".join(
+            f"{key.removesuffix('.name')}={_as_written(value)}" for key, value in words.items()
+        )
+
+
+def _as_written(value: Any) -> str:
+    """A value as an override has it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def choose(folder: Path, by: Sequence[str], epochs: Sequence[int]) -> list[Choice]:
@@ -75,7 +81,9 @@ def choose(folder: Path, by: Sequence[str], epochs: Sequence[int]) -> list[Choic
     differing = [
         key
         for key in known
-        if key not in (*_REPEATED, *by, _EPOCHS) and len({str(each.get(key)) for each in plain}) > 1
+        if key not in (*_REPEATED, *by, _EPOCHS)
+        and not key.startswith("parts.")  # which class an option is: no key of a command
+        and len({str(each.get(key)) for each in plain}) > 1
     ]
     groups: dict[str, dict[str, list[tuple[dict[str, Any], Run]]]] = {}
     for each, run in zip(plain, runs, strict=True):
@@ -127,15 +135,17 @@ def _score(history: Sequence[Mapping[str, float]], epoch: int, path: Path) -> fl
 
 def as_csv(choices: Sequence[Choice]) -> str:
     """A row a group."""
-    text = io.StringIO()
-    keys = dict.fromkeys(key for each in choices for key in (*each.group, *each.chosen))
-    last = "validation_accuracy", "runs", "candidates"
-    writer = csv.DictWriter(text, [*keys, *last], lineterminator="\n")
-    writer.writeheader()
-    for each in choices:
-        numbers = round(each.score, 6), each.num_runs, each.num_candidates
-        writer.writerow({**each.group, **each.chosen, **dict(zip(last, numbers, strict=True))})
-    return text.getvalue()
+    keys = list(dict.fromkeys(key for each in choices for key in (*each.group, *each.chosen)))
+    return csv_text(
+        [*keys, "validation_accuracy", "runs", "candidates"],
+        (
+            [
+                *map({**each.group, **each.chosen}.get, keys),
+                *(round(each.score, 6), each.num_runs, each.num_candidates),
+            ]
+            for each in choices
+        ),
+    )
 
 
 def _numbers(text: str) -> Iterator[int]:
@@ -145,8 +155,9 @@ def _numbers(text: str) -> Iterator[int]:
         yield int(word)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     first, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(prog="python -m stnlab.choose", description=first, epilog=rest)
     parser.add_argument("folder", type=Path, help="a sweep's folder")
@@ -154,15 +165,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--epochs", required=True, metavar="NUMBERS", help="as 50,100,200")
     parser.add_argument("--out", type=Path, help="a CSV file")
     given = parser.parse_args(arguments)
-    try:
-        choices = choose(given.folder, given.by.split(","), sorted(_numbers(given.epochs)))
-        for each in choices:
-            print(f"{each.score:.2%}  {each.overrides}")
-        if given.out is not None:
-            write_out(given.out, as_csv(choices))
-    except UserError as error:
-        return error.tell()
-    return 0
+    choices = choose(given.folder, given.by.split(","), sorted(_numbers(given.epochs)))
+    for each in choices:
+        print(f"{each.score:.2%}  {each.overrides}")
+    if given.out is not None:
+        write_out(given.out, as_csv(choices))
 
 
 if __name__ == "__main__":

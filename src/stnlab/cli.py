@@ -22,13 +22,12 @@ from stnlab.config.composition import (
     explain,
     from_hydra,
     is_of_hydra,
-    wants_stack_trace,
     with_home,
 )
 from stnlab.config.identity import cell, dataset_label, folder, swept_cell, to_plain
 from stnlab.config.text import quoted
 from stnlab.data.places import CONF_DIR
-from stnlab.errors import UserError
+from stnlab.errors import UserError, wants_stack_trace
 from stnlab.schema import ExperimentConfig
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
 from stnlab.streams import that_may_break

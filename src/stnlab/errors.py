@@ -1,8 +1,10 @@
 """What a user did wrong, said once and clearly."""
 
 import difflib
+import functools
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 
 class UserError(Exception):
@@ -18,6 +20,29 @@ class UserError(Exception):
         """Print the message as the last word of a command; returns its exit status."""
         print(f"error: {self}", file=sys.stderr)
         return self.exit_status
+
+
+def wants_stack_trace() -> bool:
+    """Whether the user asked for stack traces, with Hydra's own variable."""
+    return os.environ.get("HYDRA_FULL_ERROR") == "1"
+
+
+def command(main: Callable[[Sequence[str]], int | None]) -> Callable[..., int]:
+    """A command line's ``main``, which raises :class:`UserError`, as one that returns its status.
+
+    It takes the arguments of the process where none are given.
+    """
+
+    @functools.wraps(main)
+    def told(arguments: Sequence[str] | None = None) -> int:
+        try:
+            return main(sys.argv[1:] if arguments is None else arguments) or 0
+        except UserError as error:
+            if wants_stack_trace():
+                raise
+            return error.tell()
+
+    return told
 
 
 def did_you_mean(found: str, known: Iterable[str]) -> str:

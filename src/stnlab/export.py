@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stnlab import extensions
-from stnlab.errors import UserError
+from stnlab.errors import UserError, command
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -185,8 +185,9 @@ FORMATS: "dict[str, tuple[str, Callable[[Trained, Path], Forward]]]" = {
 }
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m stnlab.export", description=__doc__.partition("\n")[0]
     )
@@ -195,17 +196,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="the file; else network.* in the run's folder")
     parser.add_argument("--which", choices=("last", "best"), default="last", help="epoch")
     parser.add_argument("--with", metavar="FILE", help="parts of your own: docs/extending.md")
-    try:
-        rest = extensions.take_from(list(sys.argv[1:] if arguments is None else arguments))
-        given = parser.parse_args(rest)
-        from stnlab.trained import load  # after the arguments are known: it takes seconds
+    given = parser.parse_args(extensions.take_from(list(arguments)))
+    from stnlab.trained import load  # after the arguments are known: it takes seconds
 
-        path = export(load(given.run, given.which), given.to, given.out)
-    except UserError as error:
-        return error.tell()
+    path = export(load(given.run, given.which), given.to, given.out)
     sizes = ", ".join(map(str, BATCH_SIZES))
     print(f"{path}: as torch to {TOLERANCE:.0e} at batches of {sizes}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import io
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from stnlab.errors import UserError
 LOCK = ".lock"  # in a study's folder, while someone writes there
 
 
-def unwritable(path: Path, error: OSError) -> UserError:
-    """What to say when ``path`` cannot be written."""
+def unwritable(path: Path, error: OSError, option: str = "output_dir=") -> UserError:
+    """What to say when ``path`` cannot be written, which ``option`` names."""
     return UserError(
-        f"output_dir: cannot write to {path} ({error.strerror or error}). "
-        "Name another folder with output_dir=… ."
+        f"{option[:-1]}: cannot write to {path} ({error.strerror or error}). "
+        f"Name another folder with {option}… ."
     )
 
 
@@ -84,11 +84,15 @@ def write_atomically(path: Path, content: str) -> None:
     For one process at a time: see :func:`locked`.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_out(path: Path, content: str) -> None:
@@ -99,10 +103,9 @@ def write_out(path: Path, content: str) -> None:
     """
     try:
         write_atomically(path, content)
-    except OSError as error:
-        raise UserError(
-            f"--out: cannot write {path} ({error.strerror or error}). Name another file."
-        ) from error
+    except (OSError, ValueError) as error:  # the latter where it has no name, as .
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--out: cannot write {path} ({reason}). Name another file.") from error
 
 
 def packed(path: Path) -> Path:
@@ -127,6 +130,15 @@ def content_of(path: Path, at_most: int | None = None) -> bytes:
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise OSError(errno.EIO, str(error), str(path)) from error
     return content_of(packed(path), at_most)
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    """A table as text; None is an empty field."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

@@ -319,6 +319,10 @@ class WarpPart(Part):
             return self.identity
         return None
 
+    def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
+        """What thetas (N, parameters) say, by name: (N,) each."""
+        return dict(zip(self.parameter_names, theta.unbind(1), strict=True))
+
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         require_folder_name("warp.name", self.name)
         if (self.num_axes == 1) != spec.is_series:
@@ -387,10 +391,6 @@ class ImageWarp(WarpPart):
         along_x = (grid[:, row, column + 1] - grid[:, row, column - 1]) * (column / 2)
         along_y = (grid[:, row + 1, column] - grid[:, row - 1, column]) * (row / 2)
         return torch.stack([along_x, along_y, grid[:, row, column]], dim=2)
-
-    def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
-        """What thetas (N, parameters) say, by name: (N,) each."""
-        return dict(zip(self.parameter_names, theta.unbind(1), strict=True))
 
 
 @dataclass
@@ -463,10 +463,6 @@ class TimeWarp(WarpPart):
     def check(self, config: "ExperimentConfig", spec: DatasetSpec) -> None:
         super().check(config, spec)
         require_not_negative("warp.roughness", self.roughness)
-
-    def describe(self, theta: "Tensor") -> "dict[str, Tensor]":
-        """What thetas (N, parameters) say, by name: (N,) each."""
-        return dict(zip(self.parameter_names, theta.unbind(1), strict=True))
 
 
 @dataclass

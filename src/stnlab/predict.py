@@ -7,16 +7,14 @@ two-channel, files are taken together, one for each.
 """
 
 import argparse
-import csv
-import io
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stnlab import extensions
-from stnlab.errors import UserError
-from stnlab.files import replacing, write_out
+from stnlab.errors import UserError, command
+from stnlab.files import csv_text, replacing, write_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,8 +28,9 @@ _NUM_SERIES = 3  # of a figure
 _NUM_IMAGES = 32
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     first, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m stnlab.predict", description=first, epilog=rest
@@ -54,13 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="exchange light and dark; auto: where a border is light, for digits (light on dark)",
     )
     parser.add_argument("--with", metavar="FILE", help="parts of your own: docs/extending.md")
-    try:
-        left = extensions.take_from(list(sys.argv[1:] if arguments is None else arguments))
-        given = parser.parse_args(left)
-        _predict(given)
-    except UserError as error:
-        return error.tell()
-    return 0
+    _predict(parser.parse_args(extensions.take_from(list(arguments))))
 
 
 def _predict(given: argparse.Namespace) -> None:
@@ -118,13 +111,14 @@ def _as_csv(trained: "Trained", names: Sequence[str], prediction: "Prediction") 
             for view in range(num_views)
             for name in trained.parameter_names
         ]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    for name, label, *values in zip(names, prediction.labels.tolist(), *rows, strict=True):
-        numbers = [number for each in values for number in each.tolist()]
-        writer.writerow([name, trained.classes[label], *numbers])
-    return text.getvalue()
+    examples = zip(names, prediction.labels.tolist(), *rows, strict=True)
+    return csv_text(
+        header,
+        (
+            [name, trained.classes[label], *(number for each in values for number in each.tolist())]
+            for name, label, *values in examples
+        ),
+    )
 
 
 def _save_moments(
@@ -142,10 +136,9 @@ def _save_moments(
                 moments=prediction.moments.numpy(),
                 inverse_moments=prediction.inverse_moments.numpy(),
             )
-    except OSError as error:
-        raise UserError(
-            f"--moments: cannot write {path} ({error.strerror}). Name another file."
-        ) from error
+    except (OSError, ValueError) as error:  # the latter where it has no name, as .
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"--moments: cannot write {path} ({reason}). Name another file.") from error
 
 
 def _draw(

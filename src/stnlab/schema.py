@@ -79,6 +79,9 @@ class ClaimKind(Enum):
     rates = "rates"  # the first cell's runs collapse less often
 
 
+OVER_PATIENTS = ("auroc", "auprc")  # how a metric ends that a claim of kind patients can be about
+
+
 @dataclass
 class ClaimConfig:
     """A sentence of the document, and the pairs of cells that decide it."""

@@ -95,7 +95,7 @@ def folders(args: argparse.Namespace) -> list[Path]:
 
 def _searched(args: argparse.Namespace) -> list[str]:
     """The folders of ``hydra.searchpath``, absolute, and packages."""
-    given = [each for each in args.overrides if _key(each) == _SEARCHPATH]
+    given = [each for each in args.overrides if key_of(each) == _SEARCHPATH]
     if not given:
         return []
     try:
@@ -127,7 +127,7 @@ def in_charge(args: argparse.Namespace) -> Iterator[None]:
     # Hydra 1.4 warns of each callback; this one is no config's choice.
     warnings.filterwarnings("ignore", message=f".*{Given.__module__}.{Given.__name__}'")
     _searchpath[:] = _searched(args)
-    args.overrides = [each for each in args.overrides if _key(each) != _SEARCHPATH]
+    args.overrides = [each for each in args.overrides if key_of(each) != _SEARCHPATH]
     try:
         yield
     finally:
@@ -191,5 +191,6 @@ class Given(Callback):
         job_return.cfg = job_return.hydra_cfg = None
 
 
-def _key(override: str) -> str:
+def key_of(override: str) -> str:
+    """The key or group of an override as it is written."""
     return override.split("=", maxsplit=1)[0].lstrip("+~")

@@ -15,6 +15,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
 
 from stnlab import extensions, schema
+from stnlab.config.commandline import is_hydras
 from stnlab.config.composition import (
     compose,
     composed_by_hydra,
@@ -80,8 +81,7 @@ def _read(line: str) -> str | _Setting | None:
     (kept,) = keep_text(with_home([line]))
     override = OverridesParser.create().parse_override(kept)
     value = override.value()
-    is_hydras = override.key_or_group.replace("/", ".").split(".")[0] == "hydra"
-    if override.is_sweep_override() or is_hydras or not _is_plain(value):
+    if override.is_sweep_override() or is_hydras(override) or not _is_plain(value):
         return None
     if _is_group(override.key_or_group):
         return kept

@@ -316,8 +316,3 @@ def is_of_hydra(error: BaseException) -> bool:
     packages = [name.split(".")[0] for name in found]
     involved = [name for name in packages if name in _HYDRAS or name in _OURS]
     return bool(involved) and involved[-1] in _HYDRAS
-
-
-def wants_stack_trace() -> bool:
-    """Whether the user asked for stack traces, with Hydra's own variable."""
-    return os.environ.get("HYDRA_FULL_ERROR") == "1"

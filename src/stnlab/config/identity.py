@@ -204,7 +204,7 @@ def cell(config: ExperimentConfig) -> str:
 # Of the keys that a folder's path tells, and of those that say what to do with it.
 _TOLD = ("model", "warp", "init", "padding", "seed", "name", "cell", "output_dir", "overwrite")
 _MAX_CELL = 200  # bytes of a name, as a folder may have
-_NUM_READABLE = 80  # characters of a longer one
+_NUM_READABLE = 80  # bytes of a longer one
 
 
 def named(name: str, settings: dict[str, Any]) -> str:
@@ -217,7 +217,8 @@ def named(name: str, settings: dict[str, Any]) -> str:
     if len(label.encode()) <= _MAX_CELL:
         return label
     digest = hashlib.sha256(label.encode()).hexdigest()
-    return f"{label[:_NUM_READABLE].rstrip('. ')}-{digest[:12]}"
+    start = label.encode()[:_NUM_READABLE].decode(errors="ignore")
+    return f"{start.rstrip('. ')}-{digest[:12]}"
 
 
 def _as_written(value: Any) -> str:

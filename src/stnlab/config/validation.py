@@ -19,7 +19,7 @@ from stnlab.rules import (
     require_path,
     require_seed,
 )
-from stnlab.schema import ClaimKind, ExperimentConfig, SweepConfig, TrainerConfig
+from stnlab.schema import OVER_PATIENTS, ClaimKind, ExperimentConfig, SweepConfig, TrainerConfig
 
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "mps")
 PRECISIONS = ("32-true", "32", "64-true", "64", "16-mixed", "bf16-mixed", "16-true", "bf16-true")
@@ -70,6 +70,14 @@ def validate_sweep(config: SweepConfig) -> None:
                 claim.margin,
                 "0 or more and less than 1, as 0.005 for half a point, where the claim's kind is "
                 "paired or patients",
+            )
+            areas = claim.metric or study.metric or OVER_PATIENTS[0]
+            require(
+                claim.kind is not ClaimKind.patients or areas.endswith(OVER_PATIENTS),
+                "study.claims.metric",
+                areas,
+                "where the claim's kind is patients, an area: test.auroc, test.auprc, "
+                "best.test.auroc or best.test.auprc",
             )
         require_plain_study(study)
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from stnlab.data.image_batches import lay_out
-from stnlab.data.series.source import is_inside, lengths_of
+from stnlab.data.series.source import filled_forward, is_inside, lengths_of
 from stnlab.data.spec import ImageSpec
 from stnlab.errors import UserError
 
@@ -403,9 +403,7 @@ def standardised(
             )
     means, stds = np.array([scale.get(name, (0.0, 1.0)) for name in names], np.float64).T
     x = (raw - means[:, None]) / stds[:, None]
-    steps = np.where(measured, np.arange(raw.shape[2]), -1)
-    last = np.maximum.accumulate(steps, axis=2)
-    filled = np.where(last >= 0, np.take_along_axis(x, np.maximum(last, 0), axis=2), 0.0)
+    filled = filled_forward(x)
     channels = [
         measured[:, names.index(name.removeprefix("mask->"))]
         if name.startswith("mask->")

@@ -166,30 +166,6 @@ def quartiles(series: Floats, labels: Integers) -> NDArray[np.float64]:
     return np.stack(per_cluster, axis=1).astype(np.float64)
 
 
-def representatives(series: Floats, labels: Integers) -> NDArray[np.float64]:
-    """The median series of each cluster, point by point: (k, C, T) of (N, C, T)."""
-    return np.stack(
-        [np.median(series[labels == each], axis=0) for each in range(int(labels.max()) + 1)]
-    ).astype(np.float64)
-
-
-def medoids(series: Floats, labels: Integers) -> NDArray[np.int64]:
-    """(k,): the stay of each cluster nearest to its median series.
-
-    Near in Euclid's distance over all variables and hours, each variable (of C in (N, C, T)) in its
-    standard deviations over stays and hours; one without spread does not count.
-    """
-    deviations = series.std(axis=(0, 2), dtype=np.float64)
-    varies = deviations > 0
-    scaled = series[:, varies] / deviations[varies, None]
-    nearest = []
-    for each, median in enumerate(representatives(scaled, labels)):
-        members = np.flatnonzero(labels == each)
-        distances = ((scaled[members] - median) ** 2).sum(axis=(1, 2))
-        nearest.append(members[np.argmin(distances)])
-    return np.array(nearest, np.int64)
-
-
 # --- whether clusters differ in mortality
 
 

@@ -1,11 +1,11 @@
 """Which class is taken for which."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+
+from stnlab.files import csv_text
 
 
 def most_probable(logits: Tensor) -> tuple[Tensor, Tensor]:
@@ -23,7 +23,7 @@ def counts(labels: Tensor, targets: Tensor, num_classes: int) -> Tensor:
 def as_csv(found: Tensor, classes: Sequence[str]) -> str:
     """Rows: the true class; columns: the predicted one."""
     rows = ([name, *row] for name, row in zip(classes, found.tolist(), strict=True))
-    return _table(["true \\ predicted", *classes], rows)
+    return csv_text(["true \\ predicted", *classes], rows)
 
 
 def predictions_as_csv(
@@ -38,18 +38,10 @@ def predictions_as_csv(
     There may be more names, of examples that were not tested.
     """
     rows = zip(names or map(str, range(len(labels))), labels, shares, targets, strict=False)
-    return _table(
+    return csv_text(
         ["name", "prediction", "probability", "y_true"],
         (
             [name, classes[int(label)], f"{share:.6f}", classes[int(target)]]
             for name, label, share, target in rows
         ),
     )
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue()

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stnlab import extensions
-from stnlab.errors import UserError
+from stnlab.errors import UserError, command
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     first, _, rest = (__doc__ or "").partition("\n")
     parser = argparse.ArgumentParser(
         prog="python -m stnlab.explore", description=first, epilog=rest
@@ -24,13 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a complete run's folder")
     parser.add_argument("--out", required=True, type=Path, help="the page, an .html file")
     parser.add_argument("--with", metavar="FILE", help="parts of your own: docs/extending.md")
-    try:
-        left = extensions.take_from(list(sys.argv[1:] if arguments is None else arguments))
-        given = parser.parse_args(left)
-        _write(given.runs, given.out)
-    except UserError as error:
-        return error.tell()
-    return 0
+    given = parser.parse_args(extensions.take_from(list(arguments)))
+    _write(given.runs, given.out)
 
 
 def _write(runs: Sequence[Path], out: Path) -> None:

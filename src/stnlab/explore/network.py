@@ -125,7 +125,10 @@ def _layers(prefix: str, module: nn.Module, starts: Mapping[str, int]) -> list[d
     if not isinstance(module, ThetaNetwork | ConvClassifier | FullyConnected):
         raise _cannot(module)
     if isinstance(module, Localization) and (module.half_size or not module.last_pool):
-        raise _cannot(module)
+        raise UserError(
+            "the page cannot compute a localization network of the original paper's size, which "
+            "reads the input at half its size or ends without pooling (model=stn-400k)."
+        )
     layers: list[dict[str, Any]] = []
     for name, layer in module.named_modules(prefix=prefix):
         if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):  # of the convolution before it

@@ -1,1 +1,1 @@
-"""Affine warps as pure functions: parameters, grids, sampling. Nothing here knows of a network."""
+"""Warps as pure functions: parameters, grids, sampling. Nothing here knows of a network."""

@@ -129,14 +129,6 @@ def _clamped(at: Tensor, last: Tensor | int) -> Tensor:
     return at.clamp(0, last) if isinstance(last, int) else at.clamp(min=0).clamp(max=last)
 
 
-def warp_time(
-    series: Tensor, theta22: Tensor, theta23: Tensor, padding_mode: str, align_corners: bool
-) -> Tensor:
-    """:func:`read_at` the :func:`moments` of an affine warp."""
-    at = moments(theta22, theta23, series.shape[2], align_corners)
-    return read_at(series, at, padding_mode)
-
-
 def share_of_moments_outside(at: Tensor) -> Tensor:
     """Share of the moments (N, hours) that lie before or after the series, (N,) in [0, 1]."""
     outside = ~((at >= -_EPS) & (at <= at.shape[1] - 1 + _EPS))

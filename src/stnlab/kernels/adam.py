@@ -32,6 +32,8 @@ class OneCallAdam(torch.optim.Adam):
             return loss
         for group in self.param_groups:
             parameters = [each for each in group["params"] if each.grad is not None]
+            if not parameters:  # of a group that is frozen, or of which the network has none
+                continue
             states = [self.state[each] for each in parameters]
             counters = [state["step"] for state in states]
             for counter in {id(each): each for each in counters}.values():

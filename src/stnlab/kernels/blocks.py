@@ -91,8 +91,7 @@ class _Chain(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, *parameters: Tensor) -> Tensor:
-        inputs = inputs.contiguous()
-        result, tape = _forward(inputs, parameters, keep=True)
+        result, tape = _forward(inputs.contiguous(), parameters, keep=True)
         ctx.save_for_backward(inputs, tape, *parameters)
         return result
 
@@ -101,7 +100,7 @@ class _Chain(torch.autograd.Function):
         inputs, tape, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():  # of the gradient, too, a gradient will be asked
             return _plain_gradients((inputs, *parameters), ctx.needs_input_grad, grad)
-        grad = grad.contiguous()
+        inputs, grad = inputs.contiguous(), grad.contiguous()
         grads = [torch.empty_like(each, memory_format=_DENSE) for each in parameters]
         grad_inputs = None
         if ctx.needs_input_grad[0]:

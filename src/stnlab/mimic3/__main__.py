@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stnlab.errors import UserError
+from stnlab.errors import command
 from stnlab.mimic3.build import MIN_MEMORY, Settings, build
 from stnlab.mimic3.split import Split, benchmark_cache, fetched_split, read_split
 from stnlab.stopping import StoppedError, TerminatedError, stoppable
@@ -27,17 +27,16 @@ Hold a folder of in-hospital mortality, whoever made it, against the benchmark's
 say what is missing, extra or different, and what that usually means."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+@command
+def main(arguments: Sequence[str]) -> int:
     """The command line; returns the exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    command = _verify if given[:1] == ["verify"] else _build
+    chosen = _verify if arguments[:1] == ["verify"] else _build
     try:
         with stoppable():
-            return command(given)
-    except UserError as error:
-        return error.tell()
+            return chosen(arguments)
     except (KeyboardInterrupt, TerminatedError) as stop:
-        return StoppedError("stopped. Nothing was kept; the same command starts anew.", stop).tell()
+        message = "stopped. Nothing was kept; the same command starts anew."
+        raise StoppedError(message, stop) from None
 
 
 def _build(arguments: Sequence[str]) -> int:

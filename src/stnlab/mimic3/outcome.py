@@ -1,13 +1,12 @@
 """What is told of an output: lists of stays, ``stays.csv``, and what went into the log."""
 
-import csv
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stnlab.files import csv_text
 from stnlab.mimic3.cohort import Cohort, Stay
 from stnlab.mimic3.episodes import MORTALITY, Made, is_long_enough
 from stnlab.mimic3.events import ODD_ROWS, Spilled
@@ -92,20 +91,17 @@ def _write(path: Path, lines: Iterable[str]) -> None:
 
 
 def _write_stays(path: Path, stays: list[Stay], status: dict[str, str], split: Split) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        (
-            *("stay", "SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "INTIME", "OUTTIME", "LOS"),
-            *("y_true", "part", "status", "split"),
-        )
+    header = (
+        *("stay", "SUBJECT_ID", "HADM_ID", "ICUSTAY_ID", "INTIME", "OUTTIME", "LOS"),
+        *("y_true", "part", "status", "split"),
     )
+    rows = []
     for stay in stays:
         ids = (stay.subject, stay.admission, stay.icustay)
         times = (stay.begin_text, stay.end_text, "" if stay.days is None else repr(stay.days))
         what = (int(stay.died), split.part_of(stay.subject), status[stay.file_name], split.source)
-        writer.writerow((stay.file_name, *ids, *times, *what))
-    path.write_text(text.getvalue(), encoding="utf-8", newline="\n")
+        rows.append((stay.file_name, *ids, *times, *what))
+    path.write_text(csv_text(header, rows), encoding="utf-8", newline="\n")
 
 
 def _refused(made: Made) -> dict[str, Any]:

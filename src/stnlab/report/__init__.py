@@ -22,8 +22,8 @@ def is_current(folders: Sequence[Path], out: Path) -> bool:
     ]
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
+def write_report(folders: Sequence[Path], out: Path, option: str = "output_dir=") -> None:
     """Report on sweeps' folders; see :func:`stnlab.report.document.write_report`."""
     from stnlab.report import document  # scipy and the templates are for reports, not for a run
 
-    document.write_report(folders, out)
+    document.write_report(folders, out, option)

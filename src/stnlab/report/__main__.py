@@ -5,12 +5,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from stnlab.errors import UserError
+from stnlab.errors import command
 from stnlab.report import write_report
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+@command
+def main(arguments: Sequence[str]) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m stnlab.report", description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, help="a sweep's folder, or several")
     parser.add_argument(
@@ -22,12 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.out is None and len(given.folders) > 1:
         parser.error("several folders need --out FOLDER, for example --out outputs/image")
     out = given.out or given.folders[0]
-    try:
-        write_report(given.folders, out)
-    except UserError as error:
-        return error.tell()
+    write_report(given.folders, out, "--out ")
     print(f"report: {out / 'report.html'}")
-    return 0
 
 
 if __name__ == "__main__":

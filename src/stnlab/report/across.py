@@ -16,9 +16,10 @@ from scipy import stats
 
 from stnlab.baselines import EUCLIDEAN, Baseline
 from stnlab.errors import UserError
+from stnlab.evaluation.clinical import LEVEL
 from stnlab.report.published import read_alignment
 from stnlab.report.results import Cell, Tested
-from stnlab.report.statistics import LEVEL, Sample
+from stnlab.report.statistics import Sample
 from stnlab.report.summary import StudyResult
 
 BASELINES_FILE = "baselines.csv"  # in a study's folder: of python -m stnlab.baselines

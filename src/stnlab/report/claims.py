@@ -8,19 +8,19 @@ import numpy as np
 
 from stnlab.data.mimic.reader import patient_of
 from stnlab.evaluation import clinical
+from stnlab.evaluation.clinical import LEVEL, Interval
 from stnlab.report import numerals
 from stnlab.report.published import Published
 from stnlab.report.rates import Rate, RatesTest, test_rates
 from stnlab.report.results import Cell, Claim, Study, label_of, metrics_of, other_epoch
 from stnlab.report.statistics import (
     CANNOT_TELL,
-    LEVEL,
-    Interval,
     Paired,
     Sample,
     binomial_noise,
     paired,
 )
+from stnlab.schema import OVER_PATIENTS
 
 REPRODUCED = "reproduced"
 PARTLY = "partly reproduced"
@@ -249,8 +249,11 @@ def _over_seeds(
 def _over_patients(first: Cell, second: Cell, metric: str) -> Paired:
     """Difference of the mean over shared seeds, with its bootstrap interval over test patients.
 
-    Nothing is told where the two were not tested on the same patients.
+    Nothing is told where the two were not tested on the same patients, or of another metric than
+    the two areas.
     """
+    if not metric.endswith(OVER_PATIENTS):
+        return Paired(())
     found = [
         {
             run.seed: predictions

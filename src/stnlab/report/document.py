@@ -63,7 +63,7 @@ _SIGNS = {
 }
 
 
-def write_report(folders: Sequence[Path], out: Path) -> None:
+def write_report(folders: Sequence[Path], out: Path, option: str = "output_dir=") -> None:
     """Write ``summary.csv``, ``summary.json``, ``report.md``, ``report.html`` and ``figures/``.
 
     All is read from the folders; nothing is trained or tested.
@@ -71,6 +71,7 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
     Args:
         folders: sweeps' folders, in the order in which they are reported.
         out: where to write; the folder itself where there is one.
+        option: what named it on the command line.
 
     Raises:
         UserError: a folder is no sweep's, or ``out`` cannot be written.
@@ -81,7 +82,7 @@ def write_report(folders: Sequence[Path], out: Path) -> None:
         with locked(out / LOCK):  # two sweeps may end at once, and the last one has seen all runs
             _write(folders, out)
     except OSError as error:
-        raise unwritable(out, error) from error
+        raise unwritable(out, error, option) from error
 
 
 def _write(folders: Sequence[Path], out: Path) -> None:

@@ -1,6 +1,7 @@
 """How numbers look in a report: accuracies in %, differences in percentage points."""
 
-from stnlab.report.statistics import Comparison, Interval, Paired, Sample
+from stnlab.evaluation.clinical import Interval
+from stnlab.report.statistics import Comparison, Paired, Sample
 
 NONE = "–"
 

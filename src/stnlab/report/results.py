@@ -152,9 +152,6 @@ class Cell:
     def collapsed_runs(self) -> list[Run]:
         return [run for run in self.runs if run.collapsed]
 
-    def runs_without_result(self) -> list[Run]:
-        return [run for run in self.runs if run.state is not RunState.complete]
-
 
 @dataclass(frozen=True)
 class Claim:
@@ -248,6 +245,8 @@ PLANTED_METRICS = (
     Metric("planted.r_phase", "r of theta23 with the planted phase", 1),
     Metric("planted.r_tempo", "r of theta22 with the planted tempo", 1),
 )
+# Whose deviations are no shares of a score.
+IN_OTHER_UNITS = (*CHALLENGE_METRICS[2:], *RECOVERED_METRICS)
 # What has tables of its own, where runs have it.
 APART = (*CHALLENGE_METRICS, *RECOVERED_METRICS, *PLANTED_METRICS)
 _TWO_EPOCHS = ("test.auroc", "test.auprc", "test.brier", "test.accuracy")
@@ -531,7 +530,8 @@ def _read_state(path: Path, damage: dict[str, str]) -> tuple[RunState, str, dict
         return RunState.complete, "", metrics
     if error_file.exists():
         try:
-            return RunState.failed, _error_reason(error_file.read_text(errors="replace")), {}
+            text = error_file.read_text(encoding="utf-8", errors="replace")
+            return RunState.failed, _error_reason(text), {}
         except OSError as error:
             return RunState.failed, f"error.txt cannot be read ({error})", {}
     if (path / "checkpoints" / "last.ckpt").exists():

@@ -4,34 +4,18 @@ Both hold what the run folders say and nothing else: no times and no dates, so t
 give the same bytes.
 """
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stnlab.evaluation.clinical import Interval
+from stnlab.files import csv_text
 from stnlab.report.claims import ClaimResult, test_claims
 from stnlab.report.published import Published, PublishedResult
 from stnlab.report.rates import Rate, RatesTest, machine_of
-from stnlab.report.results import (
-    APART,
-    RECOVERED_METRICS,
-    Cell,
-    Metric,
-    Run,
-    Study,
-    metrics_of,
-)
-from stnlab.report.statistics import (
-    Comparison,
-    Interval,
-    Paired,
-    Sample,
-    compare,
-    describe,
-    is_wide,
-)
+from stnlab.report.results import APART, IN_OTHER_UNITS, Cell, Metric, Run, Study, metrics_of
+from stnlab.report.statistics import Comparison, Paired, Sample, compare, describe, is_wide
 
 _NOT_PUBLISHED = Sample(0, None, None, None)
 
@@ -103,7 +87,7 @@ def _row(study: Study, cell: Cell, metric: Metric, published: Published) -> Row:
     values = cell.values(metric.key)
     collapsed = {run.seed for run in cell.collapsed_runs()} & values.keys()
     sample = describe(list(values.values()), collapsed=bool(collapsed))
-    if is_wide(sample) and metric not in RECOVERED_METRICS:  # whose units are others
+    if is_wide(sample) and metric not in IN_OTHER_UNITS:
         sample = sample._replace(interval=None)
     rest = list(cell.values(metric.key, with_collapsed=False).values())
     where = (cell.dataset, cell.model, cell.init, cell.padding)
@@ -142,11 +126,8 @@ def as_csv(results: Sequence[StudyResult]) -> str:
     That is so of the interval where runs collapsed, too. ``values`` holds ``seed:value`` of each
     run, separated by semicolons.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_csv_row(row) for result in results for row in result.rows)
-    return text.getvalue()
+    rows = (_csv_row(row) for result in results for row in result.rows)
+    return csv_text(_COLUMNS, ([row[name] for name in _COLUMNS] for row in rows))
 
 
 def _csv_row(row: Row) -> dict[str, Any]:

@@ -11,6 +11,8 @@ import torch
 from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR
 from stnlab.kernels import compiled
 
+# What a sweep writes there is no change of what its runs compute with.
+_BUT_RESULTS = ("--", ".", ":(exclude)results")
 _PACKAGES = ("torch", "torchvision", "pytorch-lightning", "torchmetrics", "hydra-core", "numpy")
 
 
@@ -21,7 +23,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "git_dirty": bool(_git("status", "--porcelain", "--untracked-files=no", *_BUT_RESULTS)),
         "platform": platform.platform(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),

@@ -68,7 +68,7 @@ class Experiment(ABC):
 
     @abstractmethod
     def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
-        """Show TensorBoard examples before and after the warp."""
+        """Show TensorBoard examples before and after the warp, ``network`` in evaluation mode."""
 
     def add_warps(  # noqa: B027
         self, transformer: Transformer, theta: torch.Tensor, writer: SummaryWriter, step: int

@@ -420,14 +420,10 @@ class ImageExperiment(Experiment):
 
     def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
         like = next(network.parameters())  # its device, and its precision
-        modes = [(module, module.training) for module in network.modules()]
-        network.eval()
         inputs = self._panel_inputs.to(like)
         assert network.transformer is not None
         views = network.transformer(inputs).views.float().cpu()
         labels = network.predict(inputs)[0].argmax(dim=1).tolist()
-        for module, training in modes:
-            module.training = training
         times = max(1, _PANEL_HEIGHT // self.spec.size[0])
         panel = labelled_panel(
             self._shown(self._panel_inputs),

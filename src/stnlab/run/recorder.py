@@ -1,7 +1,6 @@
 """Keeps a run's history and checkpoints, and takes an interrupted run up again."""
 
 import contextlib
-import csv
 import io
 import logging
 import time
@@ -16,7 +15,7 @@ from pytorch_lightning.loops.progress import _ProcessedTracker
 
 from stnlab.checkpoints import damaged, load_checkpoint
 from stnlab.errors import UserError
-from stnlab.files import write_atomically
+from stnlab.files import csv_text, write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.transformer import share_outside
 from stnlab.task import Classification
@@ -123,9 +122,9 @@ class Recorder(Checkpoint):
         self._write()
 
     def _write(self) -> None:
-        write_atomically(self.folder.history, _as_csv(self.history))
+        write_atomically(self.folder.history, _table(self.history))
         if self.steps:
-            write_atomically(self.folder.steps, _as_csv(self.steps))
+            write_atomically(self.folder.steps, _table(self.steps))
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -232,10 +231,6 @@ def _new(path: Path) -> Iterator[Path]:
     temporary.replace(path)
 
 
-def _as_csv(rows: list[Row]) -> str:
-    text = io.StringIO()
-    columns = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, fieldnames=list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def _table(rows: list[Row]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return csv_text(columns, ([row.get(name) for name in columns] for row in rows))

@@ -1,7 +1,5 @@
 """A run on series."""
 
-import csv
-import io
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from stnlab.data.series.source import is_inside
 from stnlab.data.series_batches import Part, SeriesBatches
 from stnlab.data.spec import SeriesSpec, Task
 from stnlab.evaluation import collapse, scores
-from stnlab.files import write_atomically
+from stnlab.files import csv_text, write_atomically
 from stnlab.folder import RunFolder
 from stnlab.layers.network import Network
 from stnlab.layers.transformer import TimeTransformer, Transformer
@@ -41,9 +39,7 @@ class SeriesExperiment(Experiment):
         self.spec: SeriesSpec = self.dataset.spec()
         self.parts = self.dataset.load()
         self.shown_variable = self.dataset.shown_variable or self.parts.columns[0]
-        self._shown = self._shown_examples(
-            self.parts.val if self.has_validation else self.parts.train
-        )
+        self._shown = self._shown_examples(self._watched[0])
 
     @property
     def has_validation(self) -> bool:
@@ -139,7 +135,7 @@ class SeriesExperiment(Experiment):
         theta = theta if theta.dtype == torch.float64 else theta.float()
         names = transformer.parameter_names
         write_atomically(
-            self.folder.theta, _as_csv(self._named, self.parts.test.names, names, theta.numpy())
+            self.folder.theta, _table(self._named, self.parts.test.names, names, theta.numpy())
         )
         if self.draws and theta.isfinite().all():
             transformer.eval().to("cpu", torch.float32)
@@ -175,11 +171,7 @@ class SeriesExperiment(Experiment):
 
     def add_panel(self, network: Network, writer: SummaryWriter, step: int) -> None:
         assert network.transformer is not None
-        part, of = (
-            (self.parts.val, "validation")
-            if self.has_validation
-            else (self.parts.train, "training")
-        )
+        part, of = self._watched
         figure = clinical_figures.warped_series(
             f"{self.shown_variable} of three {of} {self._whose}",
             **self._before_and_after(network.transformer, part, self._shown),
@@ -261,14 +253,9 @@ def _is_one_affine(transformer: TimeTransformer) -> bool:
     return transformer.parameter_names[:2] == ("theta22", "theta23")
 
 
-def _as_csv(
+def _table(
     named: str, names: list[str], parameters: tuple[str, ...], theta: NDArray[np.floating[Any]]
 ) -> str:
     """With as many digits as tell a number from its neighbours in theta's precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow((named, *parameters))
-    writer.writerows(
-        (name, *row) for name, row in zip(names, theta.astype(str).tolist(), strict=False)
-    )
-    return text.getvalue()
+    rows = zip(names, theta.astype(str).tolist(), strict=False)
+    return csv_text((named, *parameters), ((name, *row) for name, row in rows))

@@ -1,8 +1,9 @@
 """What TensorBoard shows of a run."""
 
+import contextlib
 import math
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 from pytorch_lightning.callbacks import Checkpoint
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter, summary
 
 from stnlab.config.identity import dataset_label, identity, to_plain, transformer_start
@@ -104,7 +105,8 @@ class TensorBoardReport(Checkpoint):
         transformer = pl_module.network.transformer
         if transformer is not None:
             if self.add_panel is not None and _is_shown(trainer.current_epoch + 1, trainer):
-                self.add_panel(pl_module.network, self.writer, step)
+                with _as_tested(pl_module.network):
+                    self.add_panel(pl_module.network, self.writer, step)
             if (
                 pl_module.val_predictions is not None
                 and pl_module.val_predictions.theta is not None
@@ -199,3 +201,15 @@ def _scalar(value: Any) -> int | float | str:
     if value is None:
         return "null"
     return value if isinstance(value, int | float | str) else str(value)
+
+
+@contextlib.contextmanager
+def _as_tested(network: nn.Module) -> Iterator[None]:
+    """Each of its layers in evaluation mode, and afterwards as it was: a look changes nothing."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

@@ -76,7 +76,7 @@ def look(run: PlannedRun) -> Standing:
     if state is State.other_config:
         message = str(folder.holds_another(differences))
         return Standing(run, Status.other_config, [], None, message, tuple(differences))
-    if folder.error.exists():
+    with suppress(FileNotFoundError):  # a worker that tries it again takes it away
         message = folder.error.read_text(encoding="utf-8", errors="replace").strip()
         return Standing(run, Status.failed, _history(run), None, message)
     if state in (State.interrupted, State.shorter):

@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 
 from stnlab import config as configs
 from stnlab.config import ExperimentConfig, StudyConfig, SweepConfig, compose_study
-from stnlab.config.commandline import is_hydras
+from stnlab.config.commandline import is_hydras, key_of
 from stnlab.config.composer import Composer
 from stnlab.config.composition import explain, in_hydra, unknown_key
 from stnlab.config.identity import circumstances, flatten, named, transformer_start
@@ -206,7 +206,7 @@ def studies(sweep: SweepConfig, overrides: Sequence[str]) -> list[ChosenStudy]:
     Raises:
         UserError: there is no such study.
     """
-    given = [each for each in overrides if _key(each) == "study"]
+    given = [each for each in overrides if key_of(each) == "study"]
     names = _names(_parsed(given)[-1]) if given else []
     if names:
         found = [compose_study(name) for name in dict.fromkeys(names)]
@@ -251,9 +251,9 @@ def plan(
     Raises:
         UserError: for an override that cannot be, or a combination that makes no sense.
     """
-    given = [each for each in overrides if _key(each) not in _SWEEP_KEYS]
+    given = [each for each in overrides if key_of(each) not in _SWEEP_KEYS]
     for key, instead in (("seed", "seeds=[0,1,2,3,4]"), ("cell", "name=…")):
-        if any(_key(each) == key for each in given):
+        if any(key_of(each) == key for each in given):
             raise UserError(f"{key} is a single run's key; a sweep takes {instead}.")
     chosen = studies(sweep, overrides) if chosen is None else chosen
     with in_hydra():
@@ -261,7 +261,7 @@ def plan(
         if not chosen:
             return _plans(sweep.name, None, _cells(composer, [_Grid(given)], tell), sweep.seeds)
         parts = {part.name: part for each in chosen for part in each.parts}
-        has_seeds = any(_key(each) == "seeds" for each in overrides)
+        has_seeds = any(key_of(each) == "seeds" for each in overrides)
         plans = []
         for part in parts.values():
             grids = [_Grid(shlex.split(grid)) for grid in part.grids]
@@ -283,7 +283,7 @@ class _Grid(NamedTuple):
 
 
 def _refuse_contradiction(study: StudyConfig, grid: list[str], given: list[str]) -> None:
-    for key in sorted({_key(each) for each in grid} & {_key(each) for each in given}):
+    for key in sorted({key_of(each) for each in grid} & {key_of(each) for each in given}):
         raise UserError(
             f"study={study.name} sets {key} itself. Leave {key}=… out, or leave study=… out and "
             f"give the grid as in {' '.join(grid)}."
@@ -465,7 +465,3 @@ def _identity_but_seed(config: ExperimentConfig) -> bytes:
     own = [(key, str(value)) for key, value in plain.items() if key != "seed"]
     # Other data, where they lie elsewhere.
     return hashlib.sha256(repr([config.dataset.root, *own]).encode()).digest()
-
-
-def _key(override: str) -> str:
-    return override.split("=", maxsplit=1)[0].lstrip("+~")

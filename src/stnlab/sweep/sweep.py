@@ -210,7 +210,7 @@ def _write_records(plans: list[StudyPlan]) -> bool:
         text = json.dumps(each.record(command), indent=2) + "\n"
         try:
             with locked(each.path / LOCK):  # two sweeps may begin at once
-                if path.exists() and path.read_text(encoding="utf-8") == text:
+                if path.exists() and path.read_bytes() == text.encode():
                     continue
                 write_atomically(path, text)
         except OSError as error:

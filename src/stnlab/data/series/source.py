@@ -159,11 +159,9 @@ class SeriesSource:
         """
         x = (self.parts[part].x - mean[..., None]) / std[..., None]
         measured = ~np.isnan(x)
-        steps = np.where(measured, np.arange(self.num_steps), -1)
-        last = np.maximum.accumulate(steps, axis=2)
-        filled = np.take_along_axis(x, np.maximum(last, 0), axis=2)
-        filled = np.where(last >= 0, filled, 0.0)
-        channels = np.concatenate([filled, measured[:, self.gaps]], axis=1, dtype=np.float32)
+        channels = np.concatenate(
+            [filled_forward(x), measured[:, self.gaps]], axis=1, dtype=np.float32
+        )
         if self.lengths is not None:
             channels *= is_inside(self.lengths[part], self.num_steps)[:, None]
         return channels
@@ -231,6 +229,16 @@ def is_inside(lengths: Labels, num_steps: int) -> NDArray[np.bool_]:
     """Which of so many steps come before each series' end, (N, steps)."""
     inside: NDArray[np.bool_] = np.arange(num_steps) < lengths[:, None]
     return inside
+
+
+def filled_forward(x: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """Series (N, C, steps) with the last value before it in place of each NaN; 0 if there is none.
+
+    What a network is trained on and what it is given later are filled here alike.
+    """
+    steps = np.where(np.isnan(x), -1, np.arange(x.shape[2]))
+    last = np.maximum.accumulate(steps, axis=2)
+    return np.where(last >= 0, np.take_along_axis(x, np.maximum(last, 0), axis=2), 0.0)
 
 
 def own_statistics(x: Floats) -> Statistics:

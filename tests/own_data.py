@@ -45,7 +45,7 @@ def write_idx(path, values):
 
 def write_fashion(folder, num_train=100, num_test=40, size=(28, 28)):
     """IDX files under Fashion-MNIST's names, of ten classes."""
-    folder.mkdir()
+    folder.mkdir(parents=True)
     for part, number in (("train", num_train), ("t10k", num_test)):
         labels = (np.arange(number) % 10).astype(np.uint8)
         images = pictures(labels % 3, *size)[..., 0]

@@ -10,6 +10,7 @@ import pytest
 import torch
 from browser import dom_of, needs_chromium
 from own_data import SHAPES, write_tree
+from PIL import Image
 
 from stnlab.config import PROJECT_DIR, compose, identity, to_plain
 from stnlab.data.image_batches import lay_out, normalise
@@ -267,6 +268,11 @@ addEventListener("load", async () => {
 </script>"""
 
 
+def pressing(steps):
+    """A script with the same means that does something else."""
+    return PRESS[: PRESS.index('  press("r");')] + steps + PRESS[PRESS.index("  told.viewport") :]
+
+
 def played(page, script, width, folder):
     """What a script tells of a page of that width; a window itself has 500 pixels at least."""
     page = html.escape(page.replace("<!-- check -->", script))
@@ -294,6 +300,43 @@ def test_it_is_played_with_by_keys_and_by_pointers(tmp_path, width):
     assert all(re.search(r" %\)$", said) for said in told["drawn"]["verdicts"])
     assert told["blank"] == 0
     assert told["ink"] > 10 * 255
+
+
+PRESS_OWN = """
+  press("r"); press("2");
+  await after();
+  told.two = say();
+  press("1");
+  await after();
+  told.one = say();
+  told.example = ink();
+  press("d"); press(" ");
+  for (let k = 0; k < 9; k++) press("ArrowDown");
+  await after();
+  told.drawn = ink();
+  press("b");
+  await after();
+  told.blank = ink();
+"""
+
+
+@needs_chromium
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("is_light", [True, False])
+def test_ones_own_pictures_are_drawn_on_and_chosen_by_name(tmp_path, is_light, channels):
+    root = tmp_path / "numbered"
+    write_tree(root, 10, 28, 28, channels, classes=("1", "2"))
+    for path in root.rglob("*.png") if is_light else ():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    run = untrained(
+        *("dataset=images", f"dataset.root={root}", "dataset.name=numbered", "model=cnn"),
+    )
+    told = played(make_page([show(run)]).html, pressing(PRESS_OWN), 1280, tmp_path)
+    assert re.search("says 1 .*: right$|wrong, truly 1$", told["one"]["verdicts"][0])
+    assert re.search("says 2 .*: right$|wrong, truly 2$", told["two"]["verdicts"][0])
+    assert told["blank"] == (255 * 28 * 28 if is_light else 0)
+    ink = told["drawn"] - told["example"]
+    assert (-ink if is_light else ink) > 5 * 255
 
 
 def test_it_needs_no_network_and_is_small():
@@ -440,18 +483,14 @@ def test_networks_on_series_compute_what_torch_computes(of_series, tmp_path):
         assert_same(of_run, prediction, run.config.model.name)
 
 
-PRESS_SERIES = (
-    PRESS[: PRESS.index('  press("r");')]
-    + """
+PRESS_SERIES = pressing("""
   press("+"); press("ArrowRight"); press("1");
   const select = document.getElementById("variable");
   select.value = 1;
   select.dispatchEvent(new Event("change"));
   await after();
   told.moved = say();
-"""
-    + PRESS[PRESS.index("  told.viewport") :]
-)
+""")
 
 
 @needs_chromium
@@ -463,6 +502,60 @@ def test_series_are_played_with(of_series, tmp_path, width):
     assert told["moved"]["sliders"] == ["× 1.05", "1"]
     verdicts = told["moved"]["verdicts"]
     assert all(re.search("right$|wrong, truly died$", said) for said in verdicts)
+
+
+PRESS_NUMBERED = """
+  let words = [];
+  const write = CanvasRenderingContext2D.prototype.fillText;
+  CanvasRenderingContext2D.prototype.fillText = function (text, x, ...rest) {
+    words.push([text, x - this.measureText(text).width]);
+    write.call(this, text, x, ...rest);
+  };
+  press("1");
+  await after();
+  told.one = say();
+  press("2");
+  await after();
+  told.two = say();
+  const select = document.getElementById("variable");
+  told.axes = {};
+  for (const option of select.options) {
+    words = [];
+    select.value = option.value;
+    select.dispatchEvent(new Event("change"));
+    await after();
+    told.axes[option.textContent] = words.slice(0, 3);  // upwards; where the word begins
+  }
+"""
+
+
+@needs_chromium
+def test_axes_of_ones_own_series_tell_values_apart_and_keys_go_by_name(tmp_path):
+    wave = np.arange(40) % 2 * np.ones((40, 1))  # (N, steps), between 0 and 1
+    columns = {
+        "pH": 7.36 + 0.08 * wave,
+        "small": -0.002 + 0.001 * wave,
+        "flow": 6 * wave,
+        "large": 80 + 40 * wave,
+        "constant": np.full_like(wave, 7.4),
+    }
+    labels = np.array(["1", "2"])[np.arange(40) % 2]
+    root = tmp_path / "numbered"
+    root.mkdir()
+    x = np.stack([*columns.values()], axis=1)
+    np.savez(root / "x.npz", x=x, y=labels, columns=[*columns])
+    run = untrained("dataset=series", f"dataset.root={root}", "dataset.name=numbered", "model=cnn")
+    told = played(make_page([show(run)]).html, pressing(PRESS_NUMBERED), 1280, tmp_path)
+    assert re.search("says 1 .*: right$|wrong, truly 1$", told["one"]["verdicts"][0])
+    assert re.search("says 2 .*: right$|wrong, truly 2$", told["two"]["verdicts"][0])
+    assert {name: [text for text, _ in axis] for name, axis in told["axes"].items()} == {
+        "pH": ["7.36", "7.40", "7.44"],
+        "small": ["−0.0020", "−0.0015", "−0.0010"],
+        "flow": ["−0.2", "3.0", "6.2"],
+        "large": ["79", "100", "121"],
+        "constant": ["6.6", "7.4", "8.2"],
+    }
+    assert all(begins >= 0 for axis in told["axes"].values() for _, begins in axis)
 
 
 def test_a_warp_that_is_not_linear_needs_its_matrix():

@@ -1,12 +1,16 @@
 """Files appear whole, one writer at a time, and what a killed one has left is removed."""
 
+import errno
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from stnlab.config import compose
 from stnlab.errors import UserError
-from stnlab.files import locked, replacing, write_out
+from stnlab.files import locked, readable, replacing, write_out
+from stnlab.run import train
 
 
 @pytest.fixture(params=["file", "folder"])
@@ -88,3 +92,18 @@ def test_where_no_file_can_be_written_is_said(tmp_path, monkeypatch, name):
     with pytest.raises(UserError, match=r"--out: cannot write .*Name another file"):
         write_out(Path(name), "x")
     assert [each.name for each in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_may_not_be_read_is_told_of(tmp_path):
+    closed = str(tmp_path / "closed")
+    message = rf"^dataset\.root: {closed} cannot be read \(Permission denied\)"
+    with pytest.raises(UserError, match=message), readable("dataset.root"):
+        raise PermissionError(errno.EACCES, "Permission denied", closed)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", ["rot90", "images", "mimic"])
+def test_data_that_may_not_be_read(tmp_path, name):
+    (tmp_path / "closed").mkdir(mode=0)
+    with pytest.raises(UserError, match=r"closed.* cannot be read"):
+        train(compose([f"dataset={name}", f"dataset.root={tmp_path / 'closed'}", "dataset.name=x"]))

@@ -5,6 +5,7 @@ benchmark's own output, where it is there.
 """
 
 import csv
+import errno
 import gzip
 import hashlib
 import io
@@ -31,6 +32,7 @@ from mimic3_tables import (
 from rich.console import Console
 
 from stnlab.config import compose
+from stnlab.data.mimic import reader
 from stnlab.errors import UserError
 from stnlab.mimic3 import build as build_module
 from stnlab.mimic3 import progress as progress_module
@@ -461,6 +463,19 @@ def test_no_folder_of_tables(tmp_path, raw):
     refused(raw, out, r"has the folders hosp/ and icu/, which is MIMIC-IV\. .*MIMIC-III")
 
 
+def denied(path, *_):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+
+def test_a_folder_of_tables_that_cannot_be_read(tmp_path, raw, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "iterdir", denied)
+        with pytest.raises(
+            UserError, match=r"RAW: .*/raw cannot be read: Permission denied\. Corr"
+        ):
+            build(raw, tmp_path / "out", None, WHOLE, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("table", "content", "match"),
     [
@@ -583,6 +598,22 @@ def test_a_split_that_is_none(tmp_path, split):
     (folder / "valset.csv").write_text("1,1\n2,yes\n")
     with pytest.raises(UserError, match=r"valset\.csv, line 2: '2,yes' is not a patient's"):
         read_split(folder)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_patient(tmp_path):
+    for name, patient in (("testset.csv", "3"), ("valset.csv", "4")):
+        (tmp_path / name).write_text(f"{patient},1\n5,0\n", encoding="utf-8-sig")
+    found = read_split(tmp_path)
+    assert (found.test, found.val) == ({"3"}, {"4"})
+
+
+def test_a_split_that_cannot_be_read(split, monkeypatch):
+    monkeypatch.setattr(Path, "read_bytes", denied)
+    for read in (read_split, split_module.fetched_split):
+        with pytest.raises(
+            UserError, match=r"/testset\.csv cannot be read: Permission denied\. Co"
+        ):
+            read(split)
 
 
 def test_the_benchmarks_lists_are_fetched_and_checked(served, tmp_path, monkeypatch):
@@ -814,6 +845,16 @@ def test_a_dataset_from_the_tables(tmp_path, split, monkeypatch, capsys):
     )
     split_too = compose(["dataset=mimic", f"dataset.raw={raw}", f"dataset.split={split}"]).dataset
     assert "lists given by the user" in split_too.load().name
+
+
+def test_a_list_of_stays_that_was_cut_off_is_to_be_written_again(tmp_path):
+    content = gzip.compress(b"stay,y_true\n1_episode1_timeseries.csv,0\n")
+    (tmp_path / "train_listfile.csv.gz").write_bytes(content[:-9])
+    with pytest.raises(
+        UserError, match=r"train_listfile\.csv\.gz cannot be read: .*Write it again with"
+    ) as raised:
+        reader.read_split(tmp_path, "train")
+    assert "episode" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """Reading MNIST: real files, moved, damaged and missing."""
 
+import functools
 import gzip
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from torchvision.datasets import MNIST
 
 from stnlab.data import mnist
+from stnlab.download import fetch
 from stnlab.errors import UserError
 
 
@@ -70,7 +72,40 @@ def test_other_datas_files_of_the_same_names_are_left_alone(copy):
 
 def test_missing_files_without_a_network(copy, monkeypatch):
     (copy / "t10k-labels-idx1-ubyte.gz").unlink()
-    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # nothing listens there
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(mnist, "_MIRROR", "https://127.0.0.1:9/")  # nothing listens there
     with pytest.raises(UserError, match=r"lacks t10k-labels-idx1-ubyte, and the download failed"):
         mnist.load(str(copy))
     assert not (copy / "MNIST").exists()
+
+
+@pytest.fixture
+def mirror(served, monkeypatch):
+    """The folder whose files are downloaded: MNIST's own, as the project ships them."""
+    folder, url = served
+    for packed in mnist.BUNDLED_ROOT.glob("*.gz"):
+        shutil.copy(packed, folder)
+    monkeypatch.setattr(mnist, "_MIRROR", url)
+    monkeypatch.setattr(mnist, "fetch", functools.partial(fetch, schemes=("http",)))
+    return folder
+
+
+@pytest.mark.usefixtures("mirror")
+def test_what_is_missing_is_downloaded_once_however_many_runs_begin(tmp_path):
+    root = tmp_path / "new" / "mnist"
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: mnist.load(str(root)).sha256, range(4)))
+    assert found == {mnist.load().sha256}
+    names = {path.name for path in root.rglob("*") if path.is_file()}
+    assert names == {path.name for path in mnist.BUNDLED_ROOT.glob("*.gz")}
+
+
+def test_a_download_of_something_else_is_not_kept(mirror, tmp_path):
+    (mirror / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(UserError, match=r"the download failed \(.*labels-idx1-ubyte.gz is not MN"):
+        mnist.load(str(tmp_path / "data"))
+    assert not list((tmp_path / "data").rglob("t10k-labels*"))
+    (mirror / "t10k-labels-idx1-ubyte.gz").write_bytes(b"no gzip")
+    with pytest.raises(UserError, match=r"the download failed \("):
+        mnist.load(str(tmp_path / "data"))
+    assert not list((tmp_path / "data").rglob("t10k-labels*"))

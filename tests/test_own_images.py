@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from short_run import DRAWN, SHORT
 
 from stnlab.config import compose
 from stnlab.data.checksum import of_files
-from stnlab.data.labels import quotas, split
+from stnlab.data.labels import in_order, quotas, split
 from stnlab.errors import UserError
 from stnlab.layers.network import build_network
 from stnlab.run.run import train
@@ -81,6 +83,12 @@ def test_an_image_keeps_its_pixels_its_class_and_its_name(data):
         assert np.array_equal(parts.test.images[member], expected)
 
 
+@pytest.mark.parametrize("place", [".", "FashionMNIST"])
+def test_idx_files_are_found_where_torchvision_puts_them(tmp_path, place):
+    write_fashion(tmp_path / "FashionMNIST" / "raw")
+    assert len(images(tmp_path / place).load().train) == 90
+
+
 def test_idx_and_npz_hold_what_was_written(data):
     for layout, written in (
         ("fashion", pictures(np.arange(100) % 10 % 3, 28, 28)),
@@ -116,6 +124,13 @@ def test_unequal_classes_are_held_out_in_proportion_and_never_whole():
     }
     parts = split(labels, 0.1, 0.2, seed=0)
     assert set(labels["train"][parts["train"][1]]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize(
+    "expected", [("9", "10"), ("01", "1", "1.0", "2"), ("10", "2", "nan"), ("10", "9", "a")]
+)
+def test_classes_have_one_order(expected):
+    assert {in_order(names) for names in permutations(expected)} == {expected}
 
 
 def test_a_validation_folder_of_its_own_is_used(broken):
@@ -239,6 +254,18 @@ def misname_a_test_class(root):
     (root / "test" / "bar").rename(root / "test" / "bars")
 
 
+def misname(path):
+    path.rename(os.fsdecode(os.fsencode(path.parent) + b"/caf\xe9.png"))
+
+
+def misname_a_file(root):
+    misname(root / "test" / "bar" / "000.png")
+
+
+def misname_a_folder(root):
+    misname(root / "train" / "bar")
+
+
 def nest(root):
     (root / "train" / "bar" / "more").mkdir()
 
@@ -296,6 +323,8 @@ def an_archive_too(root):
         (remove_all, [], "parts holds nothing that is read as images. Allowed: train/ and test/"),
         (empty_a_class, [], "train/bar is empty: a class has one image or more"),
         (misname_a_test_class, [], "the test part has the class 'bars', which the training part"),
+        (misname_a_file, [], r"test/bar/caf\?.png has a name that is not UTF-8 .* Rename it"),
+        (misname_a_folder, [], r"train/caf\?.png has a name that is not UTF-8 text"),
         (nest, [], "train/bar/more is a folder inside of a class"),
         (put_a_text, [], "notes.txt is no image that is read; allowed: .png, .jpg"),
         (put_beside, [], "stray.png lies outside of any class"),
@@ -352,7 +381,24 @@ def test_a_root_must_be_named_and_readable(tmp_path):
             {"x": np.zeros((4, 8, 8), np.uint8), "y": [0, 1, 0, 2], "classes": ["a", "b"]},
             "training labels are not whole numbers of 0 to 1, for the 2 names in 'classes'",
         ),
-        ({"x": np.zeros((4, 8, 8), np.uint8), "y": [0.5] * 4}, "one whole number or text for each"),
+        *(
+            (
+                {"x": np.zeros((4, 8, 8), np.uint8), "y": [0.0, 1.0, 0.0, label]},
+                "type float64; allowed: one whole number or text for each",
+            )
+            for label in (0.5, np.inf, -np.inf, np.nan, 2.0**53, 1e300)
+        ),
+        (
+            {"x": np.zeros((4, 8, 8), np.uint8), "y": [0, 1, 0, 1], "classes": "a"},
+            "has one value alone in 'classes'; allowed: an array of names",
+        ),
+        *(
+            (
+                {"x": np.zeros((4, 8, 8), np.uint8), "y": [0] * 4, "classes": classes},
+                "there is one class alone, 'a'; allowed: 2 or more",
+            )
+            for classes in (["a"], ["a", "b"])
+        ),
     ],
 )
 def test_what_is_wrong_with_an_archive_is_said(tmp_path, arrays, message):

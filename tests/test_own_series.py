@@ -86,6 +86,17 @@ def test_columns_are_standardised_by_the_training_part(data):
     assert parts.test.y[0] == int(parts.test.names[0]) % 3
 
 
+def test_a_byte_order_mark_before_a_ts_file_is_no_text_of_it(tmp_path):
+    write_ts(tmp_path / "W_TRAIN.ts", [30] * 12)
+    text = (tmp_path / "W_TRAIN.ts").read_text().split("\n", 1)[1]  # an @key first, no comment
+    before, after = tmp_path / "before", tmp_path / "after"
+    for folder, encoding in ((before, "utf-8"), (after, "utf-8-sig")):
+        folder.mkdir()
+        (folder / "W_TRAIN.ts").write_text(text, encoding=encoding)
+    one, other = (open_source(str(folder), "").parts["train"].x for folder in (before, after))
+    assert np.array_equal(one, other)
+
+
 def test_what_is_missing_is_the_value_before_and_its_mask_is_0(tmp_path):
     nan = float("nan")
     x = np.array([[[nan, 1, nan, 3, nan]], [[1, 3, 1, 3, 2]], [[3, 1, 3, 1, 2]], [[1, 2, 3, 2, 2]]])
@@ -163,6 +174,15 @@ def test_two_classes_give_accuracy_too(tmp_path):
         ),
         ({"x": np.full((8, 1, 30), 1e60), "y": [0, 1] * 4}, "infinite or too large"),
         ({"x": np.zeros((9, 1, 30)), "y": [0] * 9}, "there is one class alone, '0'"),
+        (
+            {"x": np.zeros((9, 1, 30)), "y": [0] * 9, "classes": ["a"]},
+            "there is one class alone, 'a'; allowed: 2 or more",
+        ),
+        ({"x": np.zeros((9, 1, 30)), "y": [0, 1, 2] * 3, "classes": "a"}, "one value alone in 'cl"),
+        (
+            {"x": np.zeros((4, 1, 30)), "y": [0, 1, 0, np.inf]},
+            "type float64; allowed: one whole nu",
+        ),
         ({"x": np.zeros((9, 2, 30)), "y": [0, 1, 2] * 3, "columns": ["a"]}, "has 1 entries in 'co"),
     ],
 )

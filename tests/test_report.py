@@ -8,6 +8,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import yaml
+from browser import dom_of, needs_chromium
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from PIL import Image
@@ -936,6 +938,31 @@ def test_what_the_warp_takes_back_has_a_table_and_a_place_in_the_summary(study):
     ] == (before.splitlines())
     add_metrics(study / STN / "seed=0", recovered={"rotation": {"within": {"by_class": 3}}})
     report(study)
+
+
+def test_a_class_may_have_dots_in_its_name(study):
+    for seed in (0, 1, 2):
+        found = recovered(0.6 + 0.1 * seed)
+        within = found["rotation"]["within"]
+        within["by_class"] = dict(zip(("v1.0", "0.5"), within["by_class"].values(), strict=True))
+        add_metrics(study / STN / f"seed={seed}", recovered=found)
+    text = report(study).read_text()
+    assert "by class | | v1.0 | 0.5 |" in text
+    assert f"| {STN} | slope | −0.70 ± 0.10 | 0.70 ± 0.10 |" in text
+    assert f"| {STN} | left, degrees | 30.00 ± 0.00 | 30.00 ± 0.00 |" in text
+
+
+@needs_chromium
+def test_every_button_that_sorts_has_a_name(study, tmp_path):
+    for seed in (0, 1, 2):
+        add_metrics(study / STN / f"seed={seed}", recovered=recovered(0.6))
+    report(study)
+    dom = dom_of((study / "report.html").read_text(encoding="utf-8"), tmp_path)
+    buttons = re.findall(r"<th\b[^>]*><button([^>]*)>(.*?)</button>", dom)
+    assert {attributes for attributes, words in buttons if not words.strip()} == {
+        ' aria-label="row"'
+    }
+    assert {attributes for attributes, words in buttons if words.strip()} == {""}
 
 
 def test_the_planted_warp_is_told_seed_by_seed(tmp_path):

@@ -20,8 +20,9 @@ from stnlab import predict
 from stnlab.config import compose
 from stnlab.data import mnist
 from stnlab.data.image_batches import normalise
-from stnlab.data.inputs import read_table, standardised
+from stnlab.data.inputs import Fit, pixels_of, read_table, standardised
 from stnlab.data.physionet2012 import reader
+from stnlab.data.spec import ImageSpec, Task
 from stnlab.errors import UserError
 from stnlab.run import train
 
@@ -443,6 +444,44 @@ def test_series_without_rules_of_their_own_are_carried_forward(tmp_path):
         read_table(path, ["a", "c"], 3)
     with pytest.raises(UserError, match="has 3 rows; allowed: a row for each of 4"):
         read_table(path, ["a", "b"], 4)
+
+
+def test_a_table_may_have_a_byte_order_mark(tmp_path):
+    path = tmp_path / "series.csv"
+    path.write_text("a,b,note,note\n1,2,x,y\n3,4,x,y\n", encoding="utf-8-sig")
+    assert read_table(path, ["a", "b"], 2).tolist() == [[[1, 3], [2, 4]]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n1,2\n3\n", r"series\.csv, line 3, has another number of fields than the 2 columns"),
+        ("a,b\n1,2,9\n3,4\n", r"series\.csv, line 2, has another number of fields than the 2"),
+        ("a,b,a\n1,2,3\n4,5,6\n", r"series\.csv, line 1, has the column 'a' twice"),
+        ("a,b\n1,2\n3,high\n", r"'high'; a field is a number, or empty"),
+    ],
+)
+def test_a_table_that_could_be_misread_is_refused(tmp_path, text, message):
+    path = tmp_path / "series.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message):
+        read_table(path, ["a", "b"], 2)
+
+
+def test_images_of_floats_are_scaled_as_arrays_of_floats(tmp_path):
+    values = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    path, image, spec = (
+        tmp_path / "f.tiff",
+        Image.fromarray(values),
+        ImageSpec(Task.multiclass, channels=1, size=(8, 8), num_classes=2),
+    )
+    image.save(path)
+    expected = pixels_of(values, spec, Fit())
+    assert expected.max() == 255
+    for picture in (image, path):
+        assert torch.equal(pixels_of(picture, spec, Fit()), expected)
+    with pytest.raises(UserError, match="the image has values from 0 to 255; allowed: 0 to 1"):
+        pixels_of(Image.fromarray(values * 255), spec, Fit())
 
 
 def test_importing_the_package_is_cheap():

@@ -1,6 +1,7 @@
 """dataset=ucr: problems by name, folds within the training part, and what is refused."""
 
 import importlib.util
+import types
 import zipfile
 
 import numpy as np
@@ -108,6 +109,15 @@ def _labels(name):
     return [place % (2 if name == "Rows" else 3) for place in range(4)]
 
 
+def test_classes_that_are_numbers_are_told_apart(tmp_path):
+    labels = "1234567", "1234568", "2.0000000e+00", "0.1234567", "0.1234568", "-1"
+    for part, encoding in (("TRAIN", "utf-8-sig"), ("TEST", "utf-8")):
+        text = "".join(f"{label} 0.1 0.2\n" for label in labels)
+        (tmp_path / f"Odd_{part}.txt").write_text(text, encoding=encoding)
+    expected = "-1", "0.1234567", "0.1234568", "2", "1234567", "1234568"
+    assert problem(tmp_path, "Odd", "model=logistic").spec().classes == expected
+
+
 def test_series_end_where_they_end(archive):
     parts = problem(archive, "Ends", "model=lstm").load()
     assert parts.train.lengths[:4].tolist() == [40, 31, 25, 38]
@@ -210,6 +220,10 @@ def test_what_is_wrong_with_a_problems_file_is_said(tmp_path, text, message):
     ("text", "message"),
     [
         ("1 0.1 0.2\nNaN 0.2 0.4\n", r"Odd_TRAIN.txt, line 2, has no class before its values"),
+        *(
+            (f"1 0.1 0.2\n{label} 0.2 0.4\n", r"line 2, has the class \S+; allowed: finite numbers")
+            for label in ("inf", "-inf", "1e300", 2**53)
+        ),
         ("1 0.1 0.2\n2 0.2 high\n", r"Odd_TRAIN.txt, line 2, has a value that is no number"),
         ("", r"Odd_TRAIN.txt has no series"),
         ("1\n2\n", r"Odd_TRAIN.txt has no series"),
@@ -262,6 +276,25 @@ def test_without_the_extra_it_is_said_what_brings_problems(monkeypatch, tmp_path
         problem(None, "GunPoint")
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("tsc_zenodo = {'GunPoint': 1}", {"GunPoint": 1}),
+        *(
+            (each, {})
+            for each in (None, "", "tsc_zenodo = 3", "raise RuntimeError", "import no_such")
+        ),
+    ],
+)
+def test_aeons_list_may_be_of_another_version(monkeypatch, tmp_path, text, expected):
+    spec = types.SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: spec)
+    (tmp_path / "datasets").mkdir()
+    if text is not None:
+        (tmp_path / "datasets" / "tsc_datasets.py").write_text(text)
+    assert ucr.archived.__wrapped__() == expected
+
+
 # --- download
 
 
@@ -291,6 +324,20 @@ def test_a_problem_is_fetched_where_it_is_asked_for(local, tmp_path, archive):
         "Waves_TEST.ts",
     }
     assert problem(root).checksums() == found.checksums()
+
+
+def test_another_process_may_have_taken_the_archive_away(local, tmp_path, archive, monkeypatch):
+    with zipfile.ZipFile(local / "Waves.zip", "w") as packed:
+        for part in ("TRAIN", "TEST"):
+            packed.write(archive / "Waves" / f"Waves_{part}.ts", f"Waves_{part}.ts")
+    unpack = ucr._unpack
+
+    def unpacked_and_taken(path, name):
+        unpack(path, name)
+        path.unlink()
+
+    monkeypatch.setattr(ucr, "_unpack", unpacked_and_taken)
+    assert len(problem(tmp_path, "Waves", "dataset.download=true").load().train) == 30
 
 
 @pytest.mark.parametrize(

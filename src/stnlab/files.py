@@ -29,6 +29,22 @@ def unwritable(path: Path, error: OSError, option: str = "output_dir=") -> UserE
 
 
 @contextlib.contextmanager
+def readable(key: str) -> Iterator[None]:
+    """Where files that ``key`` names are read: a folder that this user may not read is told of.
+
+    Raises:
+        UserError: in place of PermissionError.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        raise UserError(
+            f"{key}: {error.filename} cannot be read ({error.strerror}). Have its owner allow it, "
+            "or name another folder."
+        ) from error
+
+
+@contextlib.contextmanager
 def locked(path: Path, seconds: float = -1) -> Iterator[None]:
     """Hold the lock ``path``, a file that is there meanwhile; if the process dies, it is let go.
 

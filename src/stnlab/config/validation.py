@@ -10,6 +10,7 @@ from stnlab.checkpoints import checkpoint_of
 from stnlab.config.identity import folder
 from stnlab.config.trust import require_plain_study
 from stnlab.errors import UserError
+from stnlab.files import readable
 from stnlab.rules import (
     MAX_COUNT,
     require,
@@ -38,7 +39,8 @@ def validate(config: ExperimentConfig) -> None:
     require_count("num_threads", config.num_threads, _MAX_THREADS)
     _require_place(config)
     _validate_trainer(config.trainer)
-    spec = config.dataset.spec()
+    with readable("dataset.root"):
+        spec = config.dataset.spec()
     parts = [config.optimizer, config.schedule, config.dataset, config.distortion, config.model]
     if config.model.has_transformer:
         parts += [config.warp, config.init, config.padding]

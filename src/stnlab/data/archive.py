@@ -69,8 +69,7 @@ def load_labels(path: Path, name: str, number: int) -> NDArray[Any]:
     labels = load(path, name)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    is_whole = labels.dtype.kind == "f" and bool(np.all(labels == np.round(labels)))
-    if is_whole:
+    if labels.dtype.kind == "f" and _are_whole(labels):
         labels = labels.astype(np.int64)
     if labels.ndim != 1 or labels.dtype.kind not in "iuUb":
         raise _refused(
@@ -83,9 +82,24 @@ def load_labels(path: Path, name: str, number: int) -> NDArray[Any]:
     return labels
 
 
-def load_texts(path: Path, name: str, number: int) -> list[str]:
-    """Names, so many."""
-    found = [str(each) for each in load(path, name).ravel().tolist()]
+def _are_whole(numbers: NDArray[Any]) -> bool:
+    """Whether all are finite whole numbers, and of a size that floats tell from the next."""
+    exact = np.abs(numbers.astype(np.float64)) < 2**53
+    return bool(np.all(exact & (numbers == np.round(numbers))))
+
+
+def load_texts(path: Path, name: str, number: int | None = None) -> list[str]:
+    """Names, so many; None for as many as there are.
+
+    Raises:
+        UserError: they are of another number, or no list.
+    """
+    texts = load(path, name)
+    if number is None:
+        if texts.ndim == 0:
+            raise _refused(path, f"has one value alone in '{name}'; allowed: an array of names")
+        number = len(texts)
+    found = [str(each) for each in texts.ravel().tolist()]
     if len(found) != number:
         raise _refused(path, f"has {len(found)} entries in '{name}', where {number} are needed")
     return found

@@ -115,9 +115,9 @@ def _batch_of(picture: Any, channels: int) -> tuple[str, Pixels]:
         path = Path(picture)
         if path.suffix in (".npy", ".npz"):
             return str(path), _array(load_array(path), channels, str(path))
-        return str(path), _of_image(_opened(path))[None]
+        return str(path), _of_image(_opened(path), str(path))[None]
     if isinstance(picture, Image.Image):
-        return "the image", _of_image(picture)[None]
+        return "the image", _of_image(picture, "the image")[None]
     if isinstance(picture, Tensor):
         picture = picture.detach().cpu().numpy()
     if not isinstance(picture, np.ndarray):
@@ -131,7 +131,7 @@ def _opened(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            return image.copy() if image.getexif() is None else ImageOps.exif_transpose(image)
+            return ImageOps.exif_transpose(image)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file.") from error
     except Exception as error:  # PIL raises many kinds for a damaged file
@@ -141,12 +141,14 @@ def _opened(path: Path) -> Image.Image:
         ) from error
 
 
-def _of_image(image: Image.Image) -> Pixels:
-    """(H, W, 1 or 3) uint8; what is transparent lies on white."""
+def _of_image(image: Image.Image, where: str) -> Pixels:
+    """(H, W, 1 or 3) in [0, 255]; what is transparent lies on white."""
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, (_WHITE,) * 4), rgba)
-    elif image.mode.startswith(("I", "F")):  # 16 bits and more
+    elif image.mode == "F":  # floats, as in an array
+        return _scaled(np.asarray(image), where)[..., None]
+    elif image.mode.startswith("I"):  # 16 bits and more
         values = np.asarray(image, np.float32)
         deep = values.max(initial=0) > _WHITE
         return (values / 257 if deep else values).clip(0, _WHITE)[..., None]
@@ -328,13 +330,10 @@ def read_table(
     """One series (1, columns, steps) of a CSV file: names above, a row a step, empty for NaN.
 
     Raises:
-        UserError: the file cannot be read, a column is missing, or a field is no number.
+        UserError: the file cannot be read, a column is missing or doubled, a row has too few fields
+            or too many, or a field is no number.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path} cannot be read as a CSV file ({error}).") from error
+    rows = _rows(path, columns)
     missing = [name for name in columns if not rows or name not in rows[0]]
     is_long_enough = 0 < len(rows) <= num_steps if may_be_shorter else len(rows) == num_steps
     if missing or not is_long_enough:
@@ -349,6 +348,29 @@ def read_table(
     except ValueError as error:
         raise UserError(f"{path}: {error}; a field is a number, or empty.") from error
     return np.array([values], np.float32)
+
+
+def _rows(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """A table's rows by the names above; none of ``columns`` is doubled."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            there = list(reader.fieldnames or [])
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path} cannot be read as a CSV file ({error}).") from error
+    doubled = [name for name in columns if there.count(name) > 1]
+    if doubled:
+        raise UserError(
+            f"{path}, line 1, has the column '{doubled[0]}' twice. Leave one of the two out."
+        )
+    for number, row in rows:
+        if None in row or None in row.values():
+            raise UserError(
+                f"{path}, line {number}, has another number of fields than the {len(there)} "
+                "columns. A field may be empty; its comma is needed."
+            )
+    return [row for _, row in rows]
 
 
 def load_array(path: Path) -> NDArray[Any]:

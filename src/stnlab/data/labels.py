@@ -32,10 +32,12 @@ def encode(
         UserError: there is one class alone, or a class that training does not have.
     """
     if names is not None:
-        return tuple(map(str, names)), {
+        found = {
             part: _in_range(labels, len(names), f"{where}: {_PART_NAMES[part]} labels")
             for part, labels in parts.items()
         }
+        _require_several([names[label] for label in np.unique(found["train"])], where)
+        return tuple(map(str, names)), found
     known = in_order({str(each) for each in np.unique(parts["train"]).tolist()})
     places = {name: place for place, name in enumerate(known)}
     for part, labels in parts.items():
@@ -46,22 +48,30 @@ def encode(
                     f"which the training part does not have. Its classes: {named(known)}. Remove "
                     "the class, or give training examples of it."
                 )
-    if len(known) < 2:
-        raise UserError(
-            f"dataset.root: {where}: there is one class alone, '{known[0]}'; allowed: 2 or more."
-        )
+    _require_several(known, where)
     return known, {
         part: np.array([places[str(each)] for each in labels.tolist()], np.int64)
         for part, labels in parts.items()
     }
 
 
+def _require_several(classes: Sequence[str], where: str) -> None:
+    if len(classes) < 2:
+        raise UserError(
+            f"dataset.root: {where}: there is one class alone, '{classes[0]}'; allowed: 2 or more."
+        )
+
+
 def in_order(names: set[str]) -> tuple[str, ...]:
     """Numbers by size, else texts by the alphabet: the same on every file system."""
+    alphabetical = sorted(names)
     try:
-        return tuple(sorted(names, key=float))
+        numbers = [float(name) for name in alphabetical]
     except ValueError:
-        return tuple(sorted(names))
+        return tuple(alphabetical)
+    if any(map(math.isnan, numbers)):  # which no number comes before or after
+        return tuple(alphabetical)
+    return tuple(sorted(alphabetical, key=float))
 
 
 def named(names: Sequence[str]) -> str:

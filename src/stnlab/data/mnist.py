@@ -4,8 +4,10 @@ LeCun, Cortes and Burges; CC BY-SA 3.0. The project ships the files under ``data
 installed stnlab has none, and keeps what it downloads in the user's cache.
 """
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ import torch
 from torch import Tensor
 
 from stnlab.data.places import IS_CHECKOUT, PROJECT_DIR, default_root
+from stnlab.download import fetch, reason_of
 from stnlab.errors import UserError
-from stnlab.files import content_of
+from stnlab.files import LOCK, content_of, locked
 
 BUNDLED_ROOT = PROJECT_DIR / "data" / "mnist"
 MEAN, STD = 0.1307, 0.3081  # of the training images' pixels in [0, 1]
@@ -39,6 +42,8 @@ _FILES = {
     ),
 }
 
+_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist/"  # torchvision's
+
 _INSTEAD = (
     "leave dataset.root out to use those that the project ships"
     if IS_CHECKOUT
@@ -61,7 +66,7 @@ def load(root: str | None = None) -> Digits:
     """Read MNIST from ``root``; when it is None, from the shipped files or the user's cache.
 
     The files may be packed (``.gz``) or not, in ``root`` or in torchvision's
-    ``root/MNIST/raw``. Missing ones are downloaded there by torchvision.
+    ``root/MNIST/raw``. Missing ones are downloaded there.
 
     Raises:
         UserError: when a file is damaged, or missing and cannot be downloaded.
@@ -119,22 +124,29 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def _download(folder: Path) -> None:
-    from torchvision.datasets import MNIST  # only here: its import takes a second
-
     missing = [name for name in _FILES if _find(folder, name) is None]
-    mirrors = [mirror for mirror in MNIST.mirrors if mirror.startswith("https://")]
-    # Named as the folder that it makes; what it has fetched is read here, and not by it.
-    members = {"mirrors": mirrors, "_load_data": lambda _: ([], [])}
-    over_tls = type("MNIST", (MNIST,), members)
     try:
-        over_tls(str(folder), train=True, download=True)
-    except (RuntimeError, OSError) as error:
+        with locked(folder / LOCK):  # several runs may begin at once
+            for name in missing:
+                if _find(folder, name) is None:
+                    _fetch(folder / "MNIST" / "raw" / f"{name}.gz", *_FILES[name])
+    except (OSError, HTTPException) as error:
         _remove_if_empty(folder)
-        reason = " ".join(str(error).split())
         raise UserError(
             f"dataset.root: {folder} lacks {', '.join(missing)}, and the download failed "
-            f"({reason}). Put MNIST's four files there, packed or not, or {_INSTEAD}."
+            f"({reason_of(error)}). Put MNIST's four files there, packed or not, or {_INSTEAD}."
         ) from error
+
+
+def _fetch(path: Path, size: int, sha256: str) -> None:
+    """Download a packed file, and keep it if what is in it is MNIST's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fetch(f"{_MIRROR}{path.name}", path, None, key="dataset.root", max_bytes=size)
+    with contextlib.suppress(OSError):
+        if hashlib.sha256(content_of(path, size + 1)).hexdigest() == sha256:
+            return
+    path.unlink()
+    raise OSError(f"{_MIRROR}{path.name} is not MNIST's")
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -2,6 +2,10 @@
 
 A key is a tuple of whole numbers such as (seed, epoch, stream). The same key gives the same
 numbers on every device, with any number of workers, resumed or not.
+
+NumPy's SeedSequence does not tell a key from one that goes on with zeros: keys of one stream need
+one length. Those of distortions have two, and (s, 6) of training is (s, test_distortion, 0); see
+docs/decisions.md. To part them would be to change the numbers of every run.
 """
 
 from enum import IntEnum

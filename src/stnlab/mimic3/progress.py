@@ -16,7 +16,7 @@ class Progress:
         self._pause = _SECONDS_ON_A_TERMINAL if self._is_terminal else _SECONDS_IN_A_PIPE
         self._stage, self._began, self._told = "", 0.0, 0.0
 
-    def __call__(self, stage: str, done: int, total: int, unit: str = "rows") -> None:
+    def __call__(self, stage: str, done: int, total: int) -> None:
         """``done`` of about ``total`` rows of a stage are done."""
         now = time.monotonic()
         if stage != self._stage:
@@ -28,7 +28,7 @@ class Progress:
         total = max(total, done)
         left = (total - done) / rate if rate else 0.0
         line = (
-            f"{stage}: {_short(done)} of about {_short(total)} {unit} ({done / total:.0%}), "
+            f"{stage}: {_short(done)} of about {_short(total)} rows ({done / total:.0%}), "
             f"{_short(rate)} a second, {_clock(left)} left"
         )
         print(f"\r\x1b[2K{line}" if self._is_terminal else line, end="", file=self._stream)

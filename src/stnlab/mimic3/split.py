@@ -55,7 +55,7 @@ def read_split(folder: Path) -> Split:
     """The lists ``testset.csv`` and ``valset.csv`` in ``folder``.
 
     Raises:
-        UserError: when one is missing, or is not such a list.
+        UserError: when one is missing, cannot be read, or is not such a list.
     """
     if not folder.is_dir():
         raise UserError(f"--split: {folder} is no folder. {_how_to_get_it(LISTS)}")
@@ -65,7 +65,7 @@ def read_split(folder: Path) -> Split:
             f"--split: {folder} lacks {' and '.join(missing)}. {_how_to_get_it(missing)}"
         )
     is_benchmarks = all(
-        hashlib.sha256((folder / name).read_bytes()).hexdigest() == sha256
+        hashlib.sha256(_content_of(folder / name)).hexdigest() == sha256
         for name, (_, sha256) in LISTS.items()
     )
     test, val = (_read_list(folder / name) for name in LISTS)
@@ -89,7 +89,7 @@ def fetched_split(folder: Path | None = None, schemes: Collection[str] = ("https
     folder = folder or benchmark_cache()
     for name, (place, sha256) in LISTS.items():
         path = folder / name
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+        if not path.is_file() or hashlib.sha256(_content_of(path)).hexdigest() != sha256:
             fetch_from_benchmark(place, path, sha256, schemes)
     return read_split(folder)
 
@@ -139,9 +139,20 @@ def _how_to_get_it(names: Collection[str]) -> str:
     return f"Get {urls}, or let --download do it; without both, patients are drawn by lot."
 
 
+def _content_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read: {error.strerror or error}. Correct its permissions, or get it "
+            "again."
+        ) from error
+
+
 def _read_list(path: Path) -> frozenset[str]:
     chosen = set()
-    for number, line in enumerate(path.read_text("utf-8", errors="replace").splitlines(), start=1):
+    text = _content_of(path).decode("utf-8-sig", errors="replace")
+    for number, line in enumerate(text.splitlines(), start=1):
         subject, _, flag = line.strip().partition(",")
         if flag not in ("0", "1") or not subject:
             raise UserError(

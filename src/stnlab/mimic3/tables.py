@@ -67,12 +67,17 @@ def find_tables(raw: Path) -> dict[str, Table]:
     """The eight tables in the folder ``raw``, headers checked.
 
     Raises:
-        UserError: when one is missing, or the folder is of another kind.
+        UserError: when one is missing, or the folder is of another kind or cannot be read.
     """
     if not raw.is_dir():
         found = "is a file, not a folder" if raw.exists() else "does not exist"
         raise UserError(f"RAW: {raw} {found}. Name the folder of MIMIC-III's CSV files. {_WHERE}")
-    paths = _paths_in(raw)
+    try:
+        paths = _paths_in(raw)
+    except OSError as error:
+        raise UserError(
+            f"RAW: {raw} cannot be read: {error.strerror or error}. Correct its permissions."
+        ) from error
     missing = [name for name in COLUMNS if name not in paths]
     if missing:
         _raise_missing(raw, missing)

@@ -33,6 +33,7 @@ from stnlab.report.results import (
     CHALLENGE_METRICS,
     PLANTED_METRICS,
     Cell,
+    Place,
     RunState,
     Study,
     metrics_of,
@@ -296,8 +297,8 @@ def _recovered(result: StudyResult) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def _over_seeds(cell: Cell, key: str) -> str:
-    return numerals.spread(describe(list(cell.values(key).values())), 1).replace("-", "−")
+def _over_seeds(cell: Cell, place: Place) -> str:
+    return numerals.spread(describe(list(cell.values(place).values())), 1).replace("-", "−")
 
 
 class ByClass(NamedTuple):
@@ -309,7 +310,7 @@ class ByClass(NamedTuple):
 
 def _recovered_by_class(result: StudyResult) -> ByClass | None:
     """None where no run tells, or where there are more classes than a table is read of."""
-    place = "recovered.rotation.within.by_class"
+    place = ("recovered", "rotation", "within", "by_class")
     cells = [cell for cell in result.study.cells if cell.values("recovered.rotation.within.left")]
     names = dict.fromkeys(
         name for cell in cells for run in cell.complete_runs() for name in run.names(place)
@@ -317,7 +318,7 @@ def _recovered_by_class(result: StudyResult) -> ByClass | None:
     if not 0 < len(names) <= _MAX_CLASSES:
         return None
     rows = [
-        (cell.name, words, [_over_seeds(cell, f"{place}.{name}.{key}") for name in names])
+        (cell.name, words, [_over_seeds(cell, (*place, name, key)) for name in names])
         for cell in cells
         for key, words in (("slope", "slope"), ("left", "left, degrees"))
     ]

@@ -31,6 +31,8 @@ from stnlab.schema import ClaimKind
 SWEEP_FILE = "sweep.json"
 _MAX_REASON = 400  # characters of an error that a report shows
 UNKNOWN = "unknown"
+# Of a value in metrics.json: its dotted name, or its keys, where one has dots of its own.
+Place = str | tuple[str, ...]
 _NEEDED = {"checksums.sha256", "config.yaml", "metrics.json"}  # for any number to be believed
 
 
@@ -93,13 +95,13 @@ class Run:
         except UserError:
             return None
 
-    def value(self, metric: str) -> float | None:
-        """A number of ``metrics.json`` by its dotted name; None where there is none."""
+    def value(self, metric: Place) -> float | None:
+        """A number of ``metrics.json`` by its place; None where there is none."""
         return _number(self.metrics, metric)
 
-    def names(self, dotted: str) -> list[str]:
+    def names(self, place: Place) -> list[str]:
         """The names that stand at such a place of ``metrics.json``."""
-        found = _nested(self.metrics, dotted)
+        found = _nested(self.metrics, place)
         return list(found) if isinstance(found, dict) else []
 
 
@@ -131,7 +133,7 @@ class Cell:
     warp: str = ""
     main: str | None = None
 
-    def values(self, metric: str, with_collapsed: bool = True) -> dict[int, float]:
+    def values(self, metric: Place, with_collapsed: bool = True) -> dict[int, float]:
         """Seed to value, of the runs that have one."""
         found = {
             run.seed: run.value(metric) for run in self.runs if with_collapsed or not run.collapsed
@@ -602,15 +604,15 @@ def _read_outside(file: Path, notes: list[str]) -> dict[float, float]:
         return {}
 
 
-def _nested(nested: dict[str, Any], dotted: str) -> Any:
+def _nested(nested: dict[str, Any], place: Place) -> Any:
     value: Any = nested
-    for key in dotted.split("."):
+    for key in place.split(".") if isinstance(place, str) else place:
         value = value.get(key) if isinstance(value, dict) else None
     return value
 
 
-def _number(nested: dict[str, Any], dotted: str) -> float | None:
-    value = _nested(nested, dotted)
+def _number(nested: dict[str, Any], place: Place) -> float | None:
+    value = _nested(nested, place)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return float(value) if abs(value) <= sys.float_info.max else None  # neither inf nor NaN

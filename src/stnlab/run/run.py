@@ -33,7 +33,7 @@ from stnlab.config.identity import flatten
 from stnlab.data.batches import BatchSource, Chunks
 from stnlab.errors import UserError
 from stnlab.evaluation import headline
-from stnlab.files import write_atomically
+from stnlab.files import readable, write_atomically
 from stnlab.folder import ReadOnlyError, RunFolder, State, differing_data
 from stnlab.layers.network import build_network
 from stnlab.report import figures
@@ -153,7 +153,8 @@ class Run:
         self.plain = configs.to_plain(config)
         torch.set_num_threads(config.num_threads)
         keep_freed_memory()
-        self.experiment = config.dataset.experiment(config, folder)
+        with readable("dataset.root"):
+            self.experiment = config.dataset.experiment(config, folder)
         require_usable(self.experiment)
         spec = self.experiment.spec
         self.task = Classification(

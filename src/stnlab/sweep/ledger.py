@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from stnlab.config import to_plain
 from stnlab.errors import UserError
-from stnlab.files import read_rows
+from stnlab.files import read_rows, readable
 from stnlab.folder import Difference, State
 from stnlab.sweep.plan import PlannedRun
 
@@ -109,7 +109,8 @@ def _checksums(run: PlannedRun) -> dict[str, str]:
     dataset = run.config.dataset
     key = repr(dataset)
     if key not in _known_checksums:
-        _known_checksums[key] = dataset.checksums()
+        with readable("dataset.root"):
+            _known_checksums[key] = dataset.checksums()
     return _known_checksums[key]
 
 

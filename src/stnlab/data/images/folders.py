@@ -23,7 +23,9 @@ def find(root: Path) -> Callable[[], ImageSource] | None:
     names = {each.name for each in folders}
     if names & {"train", "test"}:
         return functools.partial(_parts, root)
-    if any(_entries(each) for each in folders if each.name != "raw"):
+    # What torchvision has fetched lies in NAME/raw, and is no class.
+    fetched = [each for each in folders if each.name == "raw" or (each / "raw").is_dir()]
+    if any(_entries(each) for each in folders if each not in fetched):
         return functools.partial(Folders, {"train": folders})
     return None
 
@@ -103,6 +105,8 @@ class Folders(ImageSource):
 
 def _images(folder: Path) -> list[Path]:
     files = _entries(folder)
+    for each in (folder, *files):
+        _require_text(each)
     if not files:
         raise UserError(
             f"dataset.root: {folder} is empty: a class has one image or more. Remove the folder, "
@@ -120,6 +124,16 @@ def _images(folder: Path) -> list[Path]:
                 "Convert it, or move it away."
             )
     return files
+
+
+def _require_text(path: Path) -> None:
+    """Refuse a name of other bytes than UTF-8: no results could be written with it."""
+    if path.name != path.name.encode(errors="replace").decode():
+        shown = str(path).encode(errors="replace").decode()
+        raise UserError(
+            f"dataset.root: {shown} has a name that is not UTF-8 text ('?' stands for what is no "
+            "character). Rename it."
+        )
 
 
 def _read(file: Path) -> Image.Image:

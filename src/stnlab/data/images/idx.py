@@ -21,7 +21,7 @@ _UNSIGNED_BYTES = 8  # the third byte of the magic number
 
 def find(root: Path) -> Callable[[], ImageSource] | None:
     """What opens the IDX files of ``root``, if its training images are there."""
-    folders = [root, *sorted(each for each in root.glob("*/raw") if each.is_dir())]
+    folders = [root, root / "raw", *sorted(each for each in root.glob("*/raw") if each.is_dir())]
     folder = next((each for each in folders if _find(each, "train", "images")), None)
     return None if folder is None else functools.partial(IdxFiles, folder)
 

@@ -48,7 +48,7 @@ class Archives(ImageSource):
                 self._places[of] = _place(file, x, found[x])
                 labels[of] = archive.load_labels(file, y, found[x][0])
             if "classes" in found and names is None:
-                names = archive.load_texts(file, "classes", found["classes"][0])
+                names = archive.load_texts(file, "classes")
         first = self._places["train"]
         for place in self._places.values():
             if (place.channels, place.size) != (first.channels, first.size):

@@ -87,8 +87,10 @@ def _hours_of(path: Path, content: bytes) -> HourlyValues:
     return hours_of_one(path, content)[None] if found is None else found
 
 
-def content_of(path: Path) -> bytes:
+def content_of(path: Path, remedy: str = REMEDY) -> bytes:
     """A file's bytes; unpacked where it, or what stands in its place, is packed with gzip.
+
+    ``remedy`` is for the message; an episode's, where none is given.
 
     Raises:
         UserError: when it cannot be read.
@@ -97,9 +99,9 @@ def content_of(path: Path) -> bytes:
         content = files.content_of(path, _MAX_BYTES + 1)
     except OSError as error:
         named = error.filename or path
-        raise UserError(f"{named} cannot be read: {error.strerror or error}. {REMEDY}") from error
+        raise UserError(f"{named} cannot be read: {error.strerror or error}. {remedy}") from error
     if len(content) > _MAX_BYTES:
-        raise UserError(f"{path} has more than {_MAX_BYTES:,} bytes. {REMEDY}")
+        raise UserError(f"{path} has more than {_MAX_BYTES:,} bytes. {remedy}")
     return content
 
 

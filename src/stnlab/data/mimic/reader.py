@@ -202,9 +202,12 @@ def _read_list(root: Path, split: str) -> dict[str, int]:
             f"{path} is missing. Run {_SPLIT_COMMAND} in the clone of mimic3-benchmarks; it writes "
             f"{', '.join(f'{each}_listfile.csv' for each in SPLITS)}."
         )
-    remedy = f"Write it again with {_SPLIT_COMMAND}, or correct the line."
+    again = f"Write it again with {_SPLIT_COMMAND}"
+    remedy = f"{again}, or correct the line."
     try:
-        lines = content_of(path).decode("utf-8-sig").rstrip().splitlines()
+        lines = (
+            content_of(path, f"{again}, or copy it anew.").decode("utf-8-sig").rstrip().splitlines()
+        )
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text: {error.reason}. {remedy}") from error
     if not lines:

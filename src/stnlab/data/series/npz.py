@@ -32,7 +32,7 @@ def read(files: dict[str, Path]) -> SeriesSource:
             )
         columns = own
         if "classes" in there and classes is None:
-            classes = archive.load_texts(file, "classes", there["classes"][0])
+            classes = archive.load_texts(file, "classes")
         y = archive.load_labels(file, "y", len(x))
         parts["train" if part == "all" else part] = Read(x, y, names)
     return SeriesSource(parts, columns or [], list(files.values()), classes)

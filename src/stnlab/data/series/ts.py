@@ -64,7 +64,7 @@ def read_part(file: Path) -> Read:
         UserError: naming the line.
     """
     try:
-        lines = file.read_text(encoding="utf-8", errors="strict").splitlines()
+        lines = file.read_text(encoding="utf-8-sig", errors="strict").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"dataset.root: {file} is no text ({error.reason}).") from error
     series: list[list[list[float]]] = []

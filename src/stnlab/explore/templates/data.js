@@ -31,6 +31,10 @@ function weightsOf(run) {
   return kept.floats;
 }
 
+// The class that a digit key names; else the one at that place.
+const classOfKey = (key) =>
+  spec.classes.includes(key) ? spec.classes.indexOf(key) : Number(key);
+
 // A class's examples one after the other, and again from the first; none of an unknown class.
 const chosen = new Map(); // class to how often it was chosen
 function nextExample(target) {

@@ -10,9 +10,22 @@ const VIEW_COLOURS = ["#58b4ff", "#d9a6ff"];
 
 // --- what is shown: an object each, with where it came from and what was done to it
 
+// One's own pictures may be dark on light: then the median pixel of their borders is light.
+const borders = examples.flatMap(({ pixels }) =>
+  Array.from(engine.bytes(pixels)).filter((_, at) => {
+    const row = Math.floor(at / objectWidth) % objectHeight,
+      column = at % objectWidth;
+    return [0, objectHeight - 1].includes(row) || [0, objectWidth - 1].includes(column);
+  }),
+);
+const isDarkOnLight = Uint8Array.from(borders).sort()[borders.length >> 1] > 127;
+
 function blankImage() {
-  const count = objectChannels * objectHeight * objectWidth;
-  return { data: new Float32Array(count), shape: [objectChannels, objectHeight, objectWidth] };
+  const data = new Float32Array(objectChannels * objectHeight * objectWidth);
+  return {
+    data: data.fill(isDarkOnLight ? 255 : 0),
+    shape: [objectChannels, objectHeight, objectWidth],
+  };
 }
 
 function exampleImage(example) {
@@ -139,7 +152,8 @@ function paintInput(results) {
     const mine = objects.map((_, o) => o).filter((o) => !haveChannels || o === k);
     for (const object of mine.filter((o) => o === active)) paintHandle(context, object);
     if (drawing && pen.isShown && (!haveChannels || k === active)) {
-      circle(context, [pen.x, pen.y], 1.2, pen.isDown ? "#fff" : "transparent");
+      const ink = isDarkOnLight ? "#000" : "#fff";
+      circle(context, [pen.x, pen.y], 1.2, pen.isDown ? ink : "transparent");
     }
   });
 }
@@ -235,8 +249,11 @@ function stamp(x, y) {
     for (let column = 0; column < objectWidth; column++) {
       const ink = 255 * clamp(1.7 - Math.hypot(column - px, row - py) / reach, 0, 1);
       for (let c = 0; c < objectChannels; c++) {
-        const at = (c * objectHeight + row) * objectWidth + column;
-        object.image.data[at] = Math.max(object.image.data[at], ink);
+        const at = (c * objectHeight + row) * objectWidth + column,
+          before = object.image.data[at];
+        object.image.data[at] = isDarkOnLight
+          ? Math.min(before, 255 - ink)
+          : Math.max(before, ink);
       }
     }
   }
@@ -348,7 +365,7 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "]") move({ angle: how.angle - 5 });
   else if (event.key === "+" || event.key === "=") move({ scale: how.scale + 0.05 });
   else if (event.key === "-" || event.key === "−") move({ scale: how.scale - 0.05 });
-  else if (/^[0-9]$/.test(event.key)) choose(Number(event.key));
+  else if (/^[0-9]$/.test(event.key)) choose(classOfKey(event.key));
   else if (event.key === "d") setDrawing(!drawing);
   else if (event.key === "b") blank();
   else if (event.key === "r") move(STRAIGHT);

@@ -75,23 +75,27 @@ function chart(canvas, values, [low, high], moments) {
   const context = canvas.getContext("2d"),
     { width, height } = canvas,
     text = height / 20;
-  const left = 3.4 * text,
+  context.font = `${text}px system-ui, sans-serif`;
+  const span = high - low || 1;
+  const digits = clamp(1 - Math.floor(Math.log10(span)), 0, 6);
+  const marks = [0.1, 0.5, 0.9].map((share) => low + share * span);
+  const widest = Math.max(
+    ...marks.map((value) => context.measureText(reads(value, digits)).width),
+  );
+  const left = Math.max(3.4 * text, widest + 0.8 * text),
     below = 1.8 * text;
   const x = (step) => left + ((width - left - text) * step) / (numSteps - 1);
-  const y = (value) => (height - below) * (1 - (clamp(value, low, high) - low) / (high - low));
+  const y = (value) => (height - below) * (1 - (clamp(value, low, high) - low) / span);
   context.clearRect(0, 0, width, height);
-  context.font = `${text}px system-ui, sans-serif`;
   context.fillStyle = context.strokeStyle = "#c6ccd4";
   context.lineWidth = Math.max(1, height / 300);
   context.textBaseline = "middle";
-  for (const share of [0.1, 0.5, 0.9]) {
-    const value = low + share * (high - low),
-      span = high - low;
+  for (const value of marks) {
     context.globalAlpha = 0.35;
     context.strokeRect(left, y(value), width - left - text, 0);
     context.globalAlpha = 1;
     context.textAlign = "right";
-    context.fillText(reads(value, span < 5 ? 1 : 0), left - 0.4 * text, y(value));
+    context.fillText(reads(value, digits), left - 0.4 * text, y(value));
   }
   for (const share of [0, 0.5, 1]) {
     const step = Math.round(share * (numSteps - 1));
@@ -184,7 +188,7 @@ document.addEventListener("keydown", (event) => {
     move({ later: how.later + (key === "ArrowLeft" ? -1 : 1) });
   else if (key === "+" || key === "=") move({ tempo: how.tempo + 0.05 });
   else if (key === "-" || key === "−") move({ tempo: how.tempo - 0.05 });
-  else if (/^[0-9]$/.test(key)) choose(Number(key));
+  else if (/^[0-9]$/.test(key)) choose(classOfKey(key));
   else if (key === "r") move(STRAIGHT);
   else return;
   event.preventDefault();

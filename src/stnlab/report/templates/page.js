@@ -33,9 +33,11 @@ for (const holder of document.querySelectorAll(".table")) {
   };
 
   heads.forEach((head, place) => {
-    const name = head.textContent || "row";
+    const words = head.textContent.trim();
+    const name = words || "row";
     const button = document.createElement("button");
     button.append(...head.childNodes);
+    if (!words) button.ariaLabel = name;
     button.onclick = () => {
       if (head.ariaSort === "ascending") sort(place, true);
       else if (head.ariaSort === "descending") sort(null);

@@ -624,7 +624,7 @@ def _number(nested: dict[str, Any], place: Place) -> float | None:
 def differing_settings(cells: Sequence[Cell]) -> list[str]:
     """A sentence for each config key that differs where rows and seeds should share it.
 
-    Rows differ by dataset (and its distortion), model, init and padding; seeds by their seed.
+    Rows differ by dataset (and its distortion), model, warp, init and padding; seeds by their seed.
     """
     values: dict[tuple[str, ...], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for cell in cells:
@@ -637,7 +637,7 @@ def differing_settings(cells: Sequence[Cell]) -> list[str]:
                 if key in config:
                     found[str(config[key])].append(f"{cell.name} seed {seed}")
             for value, runs in found.items():
-                is_whole_cell = len(runs) == len(configs)
+                is_whole_cell = len(runs) == sum(key in config for config in configs.values())
                 values[key, *group][value] += [cell.name] if is_whole_cell else runs
     notes = []
     for (key, *_), found in values.items():
@@ -650,7 +650,7 @@ def differing_settings(cells: Sequence[Cell]) -> list[str]:
 def _sharing(key: str, cell: Cell) -> tuple[str, ...] | None:
     """Which runs must have the same value of ``key``: those with the same such tuple."""
     top = key.removeprefix("parts.").split(".", maxsplit=1)[0]  # which part a group has
-    if top in ("seed", "padding"):
+    if top in ("seed", "padding") or key in ("warp.name", "parts.warp"):
         return None
     if top == "init":
         return (cell.dataset, cell.model, cell.init)

@@ -33,6 +33,8 @@ from stnlab.report.style import COLOURS, GREY, colour, marker, plain, save, say
 from stnlab.report.summary import Row, StudyResult
 
 Curve = dict[float, float]  # of one run: amount or epoch to a score in [0, 1]
+_MANY_SEEDS = 10  # of a row; more would hide each other
+_GOLDEN = (5**0.5 - 1) / 2  # whose multiples, up to whole numbers, keep apart
 _SEEDS = (
     "In place of intervals that lie over each other or that a collapse leaves without meaning: a "
     "thin line for each seed, dotted where it collapsed; it counts in the mean."
@@ -295,7 +297,7 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
     for number, (seed, value) in enumerate(row.values.items()):
         (point,) = axes.plot(
             100 * value,
-            place - 0.1 + 0.2 * (number + 0.5) / len(row.values),
+            place + _height(number, len(row.values)),
             marker="X" if seed in collapsed else "o",
             markersize=8 if seed in collapsed else 6,
             markerfacecolor=COLOURS[1] if seed in collapsed else "none",
@@ -318,6 +320,17 @@ def _plot_seeds(axes: Axes, place: int, row: Row) -> None:
         axes.plot(ends, [place + 0.26] * 2, color=GREY, linewidth=1.6)
         (theirs,) = axes.plot(100 * reference.mean, place + 0.26, "s", color=GREY, markersize=5)
         say(theirs, f"{row.cell.name}, published: {numerals.spread(reference)}")
+
+
+def _height(number: int, num: int) -> float:
+    """Where one of so many runs lies about its row's middle.
+
+    One below the other; many far from those before and after them, which may have ended as they
+    did, as two that collapsed.
+    """
+    if num <= _MANY_SEEDS:
+        return 0.2 * (number + 0.5) / num - 0.1
+    return 0.32 * (number * _GOLDEN % 1) - 0.16
 
 
 def _seed_handles(rows: Sequence[Row]) -> Iterator[Line2D]:

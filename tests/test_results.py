@@ -191,6 +191,24 @@ def test_how_often_runs_collapse_over_ten_epochs():
     assert f"in accuracy p = {pair['p']:.3f} by ranks" in SECTIONS["Collapse"]
 
 
+def test_the_first_epoch_decides_nearly():
+    """Of the runs that were trained for one epoch and, the same, for ten."""
+    fates = []
+    for row, setting in (("none", "null"), ("slower", "0.0001")):
+        for n in range(5, 20):
+            run, cell = f"seed={n}", f"multi-stn-identity-zeros-model.localization.lr={setting}"
+            one = RESULTS / "collapse-remedies" / f"{row}-two-channel" / run
+            ten = RESULTS / "collapse" / cell / run
+            (only,), (first, *_) = (read_rows(each / "history.csv") for each in (one, ten))
+            assert {**only, "seconds": ""} == {**first, "seconds": ""}
+            metrics = [json.loads((each / "metrics.json").read_text()) for each in (one, ten)]
+            fates.append((setting, n, *(each["collapsed"] for each in metrics)))
+    assert [fate for fate in fates if fate[2] or fate[3]] == [
+        ("null", 5, True, True),
+        ("null", 14, True, False),
+    ]
+
+
 @pytest.mark.parametrize(("row", "expected"), [("null", 4), ("0.0001", 0)])
 def test_how_many_warps_go_astray_before_ten_epochs_are_over(row, expected):
     """As docs/results.md has it, of the 15 runs that were followed step by step."""

@@ -239,6 +239,7 @@ def test_what_was_chosen_can_be_given_to_hydra():
         "model.localization.channels": [8, 10],
         "warp.roughness": 0.001,
         "model.within_classes": False,
+        "dataset.root": "a,b=c",
     }
     group = {"dataset.problem": "GunPoint", "model.name": "alignment", "warp.name": "cpab"}
     words = choose.Choice(group, chosen, 0.9, 5, 2).overrides.split(" ")

@@ -11,6 +11,7 @@ from stnlab.errors import UserError
 from stnlab.geometry import cpab, projective
 from stnlab.kernels import blocks as kernel
 from stnlab.kernels import compiled, flow
+from stnlab.kernels.compiled import library
 from stnlab.layers.convolution import ConvPoolRelu, in_a_row
 
 PATHS = ("plain", "avx2", "avx512")
@@ -373,7 +374,7 @@ def test_without_the_kernel_it_is_said_once(monkeypatch, caplog):
     monkeypatch.delenv(compiled.SWITCH, raising=False)
     monkeypatch.setattr(compiled, "find_spec", lambda _: None)
     compiled.path.cache_clear()
-    compiled.library.cache_clear()
+    library.cache_clear()
     try:
         layer, images = ConvPoolRelu(1, 4, 3), torch.randn(2, 1, 8, 8)
         for _ in range(2):
@@ -386,4 +387,4 @@ def test_without_the_kernel_it_is_said_once(monkeypatch, caplog):
         assert "`pip install -e .` builds them" in record.message
     finally:
         compiled.path.cache_clear()
-        compiled.library.cache_clear()
+        library.cache_clear()

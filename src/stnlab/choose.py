@@ -9,6 +9,7 @@ scored on the test part is not read.
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,8 +48,12 @@ class Choice(NamedTuple):
 
 
 def _as_written(value: Any) -> str:
-    """A value as an override has it."""
-    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    """A value as an override has it; a text of more than a word is quoted."""
+    if not isinstance(value, str):
+        return json.dumps(value, separators=(",", ":"))
+    from stnlab.config.text import quoted
+
+    return value if re.fullmatch(r"[\w./-]+", value) else quoted(value)
 
 
 def choose(folder: Path, by: Sequence[str], epochs: Sequence[int]) -> list[Choice]:

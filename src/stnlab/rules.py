@@ -66,9 +66,14 @@ def require_widths(key: str, found: Sequence[int]) -> None:
     )
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is text, and not made of bytes of a file system that are no UTF-8."""
+    return name == name.encode(errors="replace").decode()
+
+
 def require_path(key: str, found: str) -> None:
     """A path that a system can have."""
-    is_one = "\0" not in found and found == found.encode(errors="replace").decode()
+    is_one = "\0" not in found and is_text(found)
     require(is_one, key, found, "a path that the system can have")
 
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from stnlab.data.labels import PARTS
 from stnlab.errors import UserError
 
+LARGEST = 2**53  # from here on, floats do not tell a whole number from the next
+
 
 def shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """The arrays of an archive and their shapes, read from their headers alone.
@@ -84,7 +86,7 @@ def load_labels(path: Path, name: str, number: int) -> NDArray[Any]:
 
 def _are_whole(numbers: NDArray[Any]) -> bool:
     """Whether all are finite whole numbers, and of a size that floats tell from the next."""
-    exact = np.abs(numbers.astype(np.float64)) < 2**53
+    exact = np.abs(numbers.astype(np.float64)) < LARGEST
     return bool(np.all(exact & (numbers == np.round(numbers))))
 
 

@@ -27,7 +27,7 @@ MARGIN = 0.02
 # without a collapse scatter by less than 5 points here, and SEED's by less than 3 or more than 20.
 WIDE = 0.10
 _MOST_SEEDS = 1000  # that a report would name as enough
-_MOST_COUNTED = 200  # runs of both sides, of which the ways to part them are counted
+MOST_COUNTED = 200  # runs of both sides, of which the ways to part them are counted
 # Values closer than this are equal: rounding, not spread.
 _ROUNDING = 1e-12
 
@@ -239,7 +239,9 @@ def _compare_ranks(difference: float, ours: Sample, published: Sample) -> Compar
     p, _ = _rank_test(ours.values, published.values)
     best_p = _best_p(ours.n, published.n)
     verdict = DIFFERENT if p < 1 - LEVEL else CANNOT_TELL
-    return Comparison(verdict, "exact rank test", difference, p=p, best_p=best_p)
+    is_exact = ours.n + published.n <= MOST_COUNTED
+    method = "exact rank test" if is_exact else "rank test"
+    return Comparison(verdict, method, difference, p=p, best_p=best_p)
 
 
 def _rank_test(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
@@ -250,7 +252,7 @@ def _rank_test(first: Sequence[float], second: Sequence[float]) -> tuple[float, 
     it makes no difference, the normal distribution.
     """
     n, pairs = len(first), len(first) * len(second)
-    if n + len(second) > _MOST_COUNTED:
+    if n + len(second) > MOST_COUNTED:
         test = stats.mannwhitneyu(first, second, method="asymptotic")
         return float(test.pvalue), float(test.statistic) / pairs
     ranks = np.rint(2 * stats.rankdata([*first, *second])).astype(int)  # twice, to be whole

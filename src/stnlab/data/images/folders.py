@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from stnlab.data.images.source import ImageSource, Pixels, Size, as_pixels, resized
 from stnlab.data.labels import PARTS, encode
 from stnlab.errors import UserError
+from stnlab.rules import is_text
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # What systems leave in a folder beside the user's files.
@@ -128,7 +129,7 @@ def _images(folder: Path) -> list[Path]:
 
 def _require_text(path: Path) -> None:
     """Refuse a name of other bytes than UTF-8: no results could be written with it."""
-    if path.name != path.name.encode(errors="replace").decode():
+    if not is_text(path.name):
         shown = str(path).encode(errors="replace").decode()
         raise UserError(
             f"dataset.root: {shown} has a name that is not UTF-8 text ('?' stands for what is no "

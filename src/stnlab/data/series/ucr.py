@@ -50,7 +50,6 @@ _PACKAGED = {  # where packages keep problems
 }
 _PARTS = {"train": "TRAIN", "test": "TEST"}
 _ENDINGS = (".ts", ".tsv", ".txt")
-_LARGEST = 2**53  # from here on, floats do not tell a whole number from the next
 
 
 def open_problem(problem: str, root: str | None, download: bool = False) -> SeriesSource:
@@ -309,7 +308,7 @@ def _name_of(file: Path, number: int, label: float) -> str:
     """A class as text, so that different numbers stay different."""
     if math.isnan(label):
         raise UserError(f"dataset.root: {file}, line {number}, has no class before its values.")
-    if abs(label) >= _LARGEST:
+    if abs(label) >= archive.LARGEST:
         raise UserError(
             f"dataset.root: {file}, line {number}, has the class {label:g}; allowed: finite "
             "numbers below 2**53."
